@@ -1,0 +1,249 @@
+//! The two machines of a login and the words they share.
+//!
+//! [`Server`] faces the client up to its credentials and tells it the outcome; [`Client`] faces the backend up to its
+//! success or refusal. Neither knows the other: the session carries [`Login`] from the one to the other and
+//! [`Success`] or [`Refusal`] back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::{Error, Input, Name, Secret};
+
+/// One mail protocol: makes the machines and knows the few words that shared code needs.
+pub trait Protocol: Sync {
+    /// The service's name in config, records and metrics: `imap`, `pop3`.
+    fn name(&self) -> &'static str;
+    /// The ALPN protocol ID (IANA registry), e.g. `imap`.
+    fn alpn(&self) -> &'static [u8];
+    /// Begins a conversation with a client.
+    fn server(&self, setting: ServerSetting) -> Box<dyn Server>;
+    /// Begins a conversation with a backend.
+    fn client(&self, setting: ClientSetting) -> Box<dyn Client>;
+    /// What may be said to a client of a quiet spliced session before it is closed; empty: it is closed without a word.
+    /// `text` is printable ASCII.
+    fn goodbye(&self, text: &str) -> Vec<u8>;
+    /// The capability words (upper case) worth knowing of a backend: those that an [`Offer`](ServerSetting::shared) may
+    /// hold. Others are dropped when a probe's answer is kept.
+    fn offerable(&self) -> &'static [&'static str];
+}
+
+/// The conversation with the client.
+pub trait Server {
+    /// Writes the greeting. Called once, first.
+    fn greet(&mut self, out: &mut Vec<u8>);
+
+    /// Consumes as much input as leads to one step; writes replies to `out`. Called again with the same input until it
+    /// returns [`Step::More`]. After [`Step::Login`] it is not called before [`Server::refuse`]; what the client
+    /// pipelined behind the login stays in `input` and belongs to the backend.
+    ///
+    /// # Errors
+    /// The conversation is over; its last words, if the protocol has any, are in `out`.
+    fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<Step, Error>;
+
+    /// The TLS handshake that [`Step::StartTls`] asked for is done. Forgets everything the client said before it.
+    fn secured(&mut self);
+
+    /// What all candidate backends can do has changed since [`ServerSetting::shared`] was made.
+    fn offer(&mut self, shared: Arc<[String]>);
+
+    /// Tells the client that it is logged in. Its next bytes are the backend's.
+    fn welcome(&mut self, success: &Success, out: &mut Vec<u8>);
+
+    /// Tells the client that it is not.
+    fn refuse(&mut self, refusal: &Refusal, then: Then, out: &mut Vec<u8>);
+
+    /// Last words before the connection is closed for a reason of ours: `timeout`, `shutting down` …
+    fn goodbye(&mut self, text: &str, out: &mut Vec<u8>);
+}
+
+/// What follows a refusal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Then {
+    /// The connection is closed: the protocol's goodbye follows the refusal.
+    Close,
+    /// The client may try again.
+    TryAgain,
+}
+
+/// What a [`Server`] asks of the session.
+#[derive(Debug)]
+pub enum Step {
+    /// The client said goodbye and was answered: send and close.
+    Goodbye,
+    /// The credentials are complete: route, dial, authenticate.
+    Login(Login),
+    /// More bytes are needed.
+    More,
+    /// Send, then hand the connection to TLS. `input` is empty: bytes behind the command were an error.
+    StartTls,
+}
+
+/// What a client has proved nothing of yet: who it says it is.
+#[derive(Debug)]
+pub struct Login {
+    /// Whose password it is (RFC 4616 authcid).
+    pub name: Name,
+    /// Whom the client wants to act as, if it said so and it is another name (RFC 4616 authzid).
+    pub authzid: Option<Name>,
+    /// Never empty, holds no NUL.
+    pub password: Secret,
+    /// How it was said, for the record: `LOGIN`, `PLAIN`, `USER`.
+    pub mechanism: &'static str,
+    /// What the client said before that the backend must hear too.
+    pub replay: Replay,
+}
+
+/// What a client said before its login that its backend must hear.
+#[derive(Clone, Debug, Default)]
+pub struct Replay {
+    /// The parameters of the client's IMAP ID (RFC 2971), without any `x-` key; at most 30.
+    pub id: Vec<(String, Option<String>)>,
+    /// The client asked for POP3 UTF8 (RFC 6856).
+    pub utf8: bool,
+}
+
+/// How the client may log in on this connection at this moment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LoginOffer {
+    /// As it likes; TLS, if any, is up and no STARTTLS is offered.
+    Now,
+    /// As it likes, and STARTTLS is offered.
+    NowOrAfterTls,
+    /// Only after STARTTLS, which is offered.
+    OnlyAfterTls,
+}
+
+/// What a [`Server`] begins with.
+#[derive(Clone, Debug)]
+pub struct ServerSetting {
+    /// Our host name.
+    pub hostname: Arc<str>,
+    /// How the client may log in.
+    pub login: LoginOffer,
+    /// The capability words, upper case, that every candidate backend offers.
+    pub shared: Arc<[String]>,
+    /// Bad commands before the conversation ends.
+    pub bad_commands: u32,
+    /// Octets of one command, literals included; AUTHENTICATE responses have [`sasl::MAX_LINE`](crate::sasl::MAX_LINE).
+    pub max_command: usize,
+}
+
+/// The conversation with the backend.
+pub trait Client {
+    /// Consumes as much input as leads to one step; writes commands to `out`. Called again with the same input until it
+    /// returns [`ClientStep::More`].
+    ///
+    /// # Errors
+    /// The backend is not what it should be: a temporary failure for the client, never a wrong password.
+    fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<ClientStep, Error>;
+
+    /// The handshake that [`ClientStep::StartTls`] asked for is done. Forgets all the backend said before it.
+    fn secured(&mut self);
+
+    /// What was sent and what is awaited, for records: `capability`, `login` …
+    fn phase(&self) -> &'static str;
+}
+
+/// What a [`Client`] asks of the session.
+#[derive(Debug)]
+pub enum ClientStep {
+    /// More bytes are needed.
+    More,
+    /// Of a [`Goal::Probe`]: all the capability words (upper case) the backend named. A goodbye is in `out`.
+    Probed(Vec<String>),
+    /// The backend refused the login.
+    Refused(Refusal),
+    /// Send, then hand the connection to TLS. `input` is empty: bytes behind the reply were an error.
+    StartTls,
+    /// Logged in. What the backend sent behind its success line stays in `input` and belongs to the client.
+    Success(Success),
+}
+
+/// What a [`Client`] begins with.
+#[derive(Debug)]
+pub struct ClientSetting {
+    /// STARTTLS before anything else; a backend that does not offer it is an error.
+    pub starttls: bool,
+    /// What for.
+    pub goal: Goal,
+}
+
+/// What a conversation with a backend is for.
+#[derive(Debug)]
+pub enum Goal {
+    /// Log a client in.
+    Login(Box<LoginAtBackend>),
+    /// Learn the capabilities, then leave.
+    Probe,
+}
+
+/// A login as the backend shall see it.
+#[derive(Debug)]
+pub struct LoginAtBackend {
+    /// The name whose password it is.
+    pub name: Name,
+    /// Whom to act as.
+    pub authzid: Option<Name>,
+    /// The client's own password.
+    pub password: Secret,
+    /// How the client's address is told, in the protocol.
+    pub forward: Forward,
+    /// About the client's connection.
+    pub client: ClientInfo,
+    /// What the client said that the backend must hear.
+    pub replay: Replay,
+}
+
+/// How the client's address is told to a backend inside the protocol (PROXY headers are not the protocol's business).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Forward {
+    /// IMAP ID.
+    Id,
+    /// It is not.
+    None,
+    /// POP3 XCLIENT, as Dovecot takes it.
+    Xclient,
+    /// POP3 XOIP, as Zimbra takes it.
+    Xoip,
+}
+
+/// About the client's connection.
+#[derive(Clone, Debug)]
+pub struct ClientInfo {
+    /// The client's own address.
+    pub address: SocketAddr,
+    /// The address it connected to.
+    pub local: SocketAddr,
+    /// The host name it asked for (SNI), checked to be a DNS name.
+    pub server_name: Option<String>,
+    /// The session's id.
+    pub session_id: String,
+    /// Hops a login may still take from proxy to proxy; sent on as `x-proxy-ttl` or `TTL`.
+    pub ttl: u8,
+}
+
+/// What a backend said when it let the client in, in the protocol's own words.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Success {
+    /// Whole lines, CRLF included, that come before the success line: untagged CAPABILITY and ALERT.
+    pub before: Vec<u8>,
+    /// The success line after its `OK ` or `+OK `, without CRLF; holds no CR, LF or NUL.
+    pub text: Vec<u8>,
+}
+
+/// Why a client is not logged in, as it may know.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// A wrong password, an unknown user, a locked account: one text of ours for all.
+    Credentials,
+    /// No fault of the client's; it shall keep its password and try later.
+    Temporary,
+    /// The backend's own meaning: a response code without brackets (`ALERT`, `IN-USE` …; empty: none) and its text, of
+    /// printable ASCII.
+    Told {
+        /// The response code.
+        code: String,
+        /// The human-readable text.
+        text: String,
+    },
+}

@@ -1,0 +1,68 @@
+//! The crate's one error: what broke a conversation, and whose fault it was.
+
+/// Why a conversation cannot go on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The backend said it has no capability that the login needs.
+    #[error("backend lacks a capability the login needs: {0}")]
+    BackendLacks(&'static str),
+    /// The backend's line, literal or greeting is longer than [`Input`](crate::Input) may hold, or it never ends.
+    #[error("backend sent more than the login may hold")]
+    BackendOverflow,
+    /// The backend said what its protocol does not allow here.
+    #[error("backend broke the protocol at {0}")]
+    BackendProtocol(&'static str),
+    /// The backend said goodbye (`* BYE`, `-ERR` greeting).
+    #[error("backend said goodbye at {0}")]
+    BackendQuit(&'static str),
+    /// Bytes behind the backend's answer to STARTTLS: a response injection (CVE-2021-38371 class).
+    #[error("backend sent bytes behind its answer to STARTTLS")]
+    BytesBehindBackendStarttls,
+    /// Bytes behind STARTTLS: a command injection (CVE-2011-0411 class).
+    #[error("client sent bytes behind STARTTLS")]
+    BytesBehindStarttls,
+    /// The client's command, literal or response is longer than allowed.
+    #[error("client sent a command longer than allowed")]
+    CommandTooLong,
+    /// A malformed PROXY protocol header, or none where one must be.
+    #[error("malformed PROXY protocol header: {0}")]
+    ProxyHeader(&'static str),
+    /// The client speaks HTTP to a mail port (ALPACA).
+    #[error("client speaks HTTP")]
+    SpeaksHttp,
+    /// More bad commands than allowed.
+    #[error("client sent too many bad commands")]
+    TooManyBadCommands,
+    /// The login went through too many proxies: they form a loop.
+    #[error("login came through too many proxies: is the backend a proxy that leads back here?")]
+    TooManyHops,
+}
+
+/// Whose fault an error is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// The backend's: a temporary failure for the client.
+    Backend,
+    /// The client's.
+    Client,
+}
+
+impl Error {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::BackendLacks(_)
+            | Self::BackendOverflow
+            | Self::BackendProtocol(_)
+            | Self::BackendQuit(_)
+            | Self::BytesBehindBackendStarttls
+            | Self::TooManyHops => Fault::Backend,
+            Self::BytesBehindStarttls
+            | Self::CommandTooLong
+            | Self::ProxyHeader(_)
+            | Self::SpeaksHttp
+            | Self::TooManyBadCommands => Fault::Client,
+        }
+    }
+}

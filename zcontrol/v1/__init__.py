@@ -1,0 +1,1 @@
+"""Generated from protos/zcontrol/v1 by protos/generate.py; never edited."""
