@@ -1,0 +1,25 @@
+"""The exception tree of the control plane.
+
+Foreign exceptions (ldap3, pymemcache, OSError …) become one of these at the door, once; whoever catches them decides
+by class, never by text. The text is for the operator and says what to do next.
+"""
+
+
+class ZproxyError(Exception):
+    """Anything that the control plane reports as its own failure."""
+
+
+class DirectoryError(ZproxyError):
+    """The directory could not say whether an account exists or where it lives."""
+
+
+class DirectoryUnavailableError(DirectoryError):
+    """No replica of the directory can be reached; what is cached may be served until its hard TTL."""
+
+
+class DirectoryFileError(DirectoryError):
+    """A directory file cannot be used; the text begins with `path:line`."""
+
+
+class UnusableNameError(ZproxyError):
+    """A typed login that can be nobody's name, e.g. one with control characters."""

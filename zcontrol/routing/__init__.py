@@ -1,0 +1,1 @@
+"""Routes: from a typed login to the account and its home."""
