@@ -1,4 +1,190 @@
-//! SASL mechanisms: what identity and secret does an exchange carry?
+//! SASL exchanges (RFC 4422) as the mail protocols carry them, in base64: which identity and password does one hold?
+//!
+//! A protocol cuts the lines and frames the challenges; [`Exchange`] reads the base64 between. What is decoded is wiped.
+
+mod login;
+mod plain;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::name::BadName;
+use crate::{Name, Secret};
+
+pub use plain::plain;
 
 /// Octets of one base64 line of an exchange; the token of an OAuth mechanism fits.
 pub const MAX_LINE: usize = 65_536;
+
+/// A mechanism that carries the password itself, so that it can be replayed to a backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mechanism {
+    /// Never standardised (draft-murchison-sasl-login), still what Outlook says first.
+    Login,
+    /// RFC 4616.
+    Plain,
+}
+
+impl Mechanism {
+    /// The mechanism of a name in any case.
+    #[must_use]
+    pub fn parse(word: &[u8]) -> Option<Self> {
+        [Self::Login, Self::Plain].into_iter().find(|mechanism| word.eq_ignore_ascii_case(mechanism.name().as_bytes()))
+    }
+
+    /// Its registered name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Login => "LOGIN",
+            Self::Plain => "PLAIN",
+        }
+    }
+}
+
+/// What a finished exchange says of the client; nothing of it is proved.
+#[derive(Debug)]
+pub struct Credentials {
+    /// Whom the client wants to act as; none where it said nobody or itself.
+    pub authzid: Option<Name>,
+    /// Whose password it is.
+    pub name: Name,
+    /// Never empty, holds no NUL.
+    pub password: Secret,
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub struct Exchange(State);
+
+#[derive(Debug)]
+enum State {
+    LoginName,
+    LoginPassword(Name),
+    Plain,
+}
+
+/// What a response led to.
+#[derive(Debug)]
+pub enum Progress {
+    /// The mechanism asks for more: send its [`Exchange::challenge`].
+    Challenge(Exchange),
+    /// The credentials are complete.
+    Done(Credentials),
+}
+
+/// Why an exchange failed, in words for the client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refused {
+    /// Not base64 with its padding (RFC 4648, section 4), or more than it on the line.
+    #[error("response is not valid base64")]
+    Base64,
+    /// The client sent `*`.
+    #[error("authentication cancelled")]
+    Cancelled,
+    /// A password of no octets: some directories take it for an anonymous bind.
+    #[error("password is empty")]
+    EmptyPassword,
+    /// A PLAIN message without its exactly two NULs.
+    #[error("response is not a PLAIN message: authzid NUL authcid NUL password")]
+    Malformed,
+    /// The name, or the one to act as, is none.
+    #[error("{0}")]
+    Name(BadName),
+    /// RFC 4616 forbids it, and C programs behind us would cut the password there.
+    #[error("password has a NUL")]
+    NulInPassword,
+}
+
+impl Exchange {
+    /// Begins an exchange.
+    #[must_use]
+    pub fn begin(mechanism: Mechanism) -> Self {
+        Self(match mechanism {
+            Mechanism::Login => State::LoginName,
+            Mechanism::Plain => State::Plain,
+        })
+    }
+
+    /// The base64 text to send behind `+ `.
+    #[must_use]
+    pub fn challenge(&self) -> &'static str {
+        match self.0 {
+            State::LoginName => login::NAME_CHALLENGE,
+            State::LoginPassword(_) => login::PASSWORD_CHALLENGE,
+            State::Plain => "",
+        }
+    }
+
+    /// Takes the client's answer to the challenge: one line without its CRLF.
+    ///
+    /// # Errors
+    /// The exchange is over; see [`Refused`].
+    pub fn respond(self, line: &[u8]) -> Result<Progress, Refused> {
+        if line == b"*" {
+            return Err(Refused::Cancelled);
+        }
+        self.message(&decode(line)?)
+    }
+
+    /// Takes the initial response of the command line; `=` is an empty one (RFC 4959, RFC 5034).
+    ///
+    /// # Errors
+    /// The exchange is over; see [`Refused`].
+    pub fn initial(self, response: &[u8]) -> Result<Progress, Refused> {
+        let base64 = if response == b"=" { b"" } else { response };
+        self.message(&decode(base64)?)
+    }
+
+    fn message(self, message: &[u8]) -> Result<Progress, Refused> {
+        match self.0 {
+            State::LoginName => login::name(message).map(|name| Progress::Challenge(Self(State::LoginPassword(name)))),
+            State::LoginPassword(name) => login::password(name, message).map(Progress::Done),
+            State::Plain => plain::parse(message).map(Progress::Done),
+        }
+    }
+}
+
+fn decode(base64: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    let mut decoded = Zeroizing::new(vec![0; base64::decoded_len_estimate(base64.len())]);
+    let length = STANDARD.decode_slice(base64, &mut decoded).map_err(|_| Refused::Base64)?;
+    decoded.truncate(length);
+    Ok(decoded)
+}
+
+/// A password any mechanism may carry.
+fn password(octets: &[u8]) -> Result<Secret, Refused> {
+    if octets.is_empty() {
+        return Err(Refused::EmptyPassword);
+    }
+    if octets.contains(&0) {
+        return Err(Refused::NulInPassword);
+    }
+    Ok(Secret::new(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_its_mechanisms_in_any_case() {
+        assert_eq!(Mechanism::parse(b"plain"), Some(Mechanism::Plain));
+        assert_eq!(Mechanism::parse(b"LogIn"), Some(Mechanism::Login));
+        for unknown in [&b""[..], b"PLAI", b"PLAIN ", b"CRAM-MD5", b"\xff"] {
+            assert_eq!(Mechanism::parse(unknown), None);
+        }
+    }
+
+    #[test]
+    fn base64_is_strict() {
+        for junk in
+            [&b"AA"[..], b"AA=", b"AA==\r", b" AA==", b"A A==", b"AB==", b"AA==AA==", b"====", b"=", b"-_==", b"\xff"]
+        {
+            assert_eq!(decode(junk), Err(Refused::Base64), "{}", junk.escape_ascii());
+        }
+        assert_eq!(**decode(b"AA==").unwrap(), [0]);
+        assert_eq!(**decode(b"").unwrap(), []);
+    }
+}
