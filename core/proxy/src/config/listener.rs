@@ -1,0 +1,98 @@
+//! Listeners: where clients connect, and what keeps passwords off the wire.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::settings::Networks;
+use super::{Faults, invalid};
+use crate::service::Service;
+use crate::wire;
+
+/// Where clients connect.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listener {
+    /// Unique.
+    pub name: Arc<str>,
+    /// What is spoken.
+    pub service: Service,
+    /// Port 0: a free one.
+    pub address: SocketAddr,
+    /// When TLS begins.
+    pub tls: ListenerTls,
+    /// Whether a client that offers ALPN protocols, but not ours, is refused.
+    pub alpn_strict: bool,
+    /// From where PROXY headers are expected; none: nobody sends one.
+    pub proxy_protocol_from: Networks,
+}
+
+/// When TLS begins on a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ListenerTls {
+    /// With the first byte.
+    Implicit,
+    /// Never.
+    Off,
+    /// When the client asks; it may log in without.
+    StarttlsOptional,
+    /// When the client asks; it cannot log in without.
+    StarttlsRequired,
+}
+
+pub(super) fn all(messages: &[wire::Listener], faults: &mut Faults) -> Vec<Arc<Listener>> {
+    if messages.is_empty() {
+        faults.push(invalid("listeners", "is empty: add one with name, protocol and address".into()));
+    }
+    let mut names = HashSet::new();
+    let mut addresses = HashSet::new();
+    let mut all = Vec::with_capacity(messages.len());
+    for (index, message) in messages.iter().enumerate() {
+        let key = |field: &str| format!("listeners[{index}].{field}");
+        if message.name.is_empty() {
+            faults.push(invalid(&key("name"), "is missing: records and metrics call the listener by it".into()));
+        } else if !names.insert(message.name.as_str()) {
+            faults.push(invalid(&key("name"), format!("{:?} is taken by another listener", message.name)));
+        }
+        if message.address.parse().is_ok_and(|it: SocketAddr| it.port() != 0 && !addresses.insert(it)) {
+            faults.push(invalid(&key("address"), format!("{:?} is taken by another listener", message.address)));
+        }
+        all.extend(one(message, &key, faults).map(Arc::new));
+    }
+    all
+}
+
+fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faults) -> Option<Listener> {
+    let service = match message.protocol() {
+        wire::Protocol::Imap => Some(Service::Imap),
+        wire::Protocol::Pop3 => Some(Service::Pop3),
+        wire::Protocol::Unspecified => {
+            faults.push(invalid(&key("protocol"), "is missing: \"imap\" or \"pop3\"".into()));
+            None
+        }
+    };
+    let address = message.address.parse::<SocketAddr>().ok();
+    if address.is_none() {
+        let problem = format!("{:?} is no address:port, e.g. \"0.0.0.0:143\" or \"[::]:993\"", message.address);
+        faults.push(invalid(&key("address"), problem));
+    }
+    let tls = match message.tls() {
+        wire::ListenerTls::Off => ListenerTls::Off,
+        wire::ListenerTls::Implicit => ListenerTls::Implicit,
+        wire::ListenerTls::StarttlsOptional => ListenerTls::StarttlsOptional,
+        wire::ListenerTls::Unspecified | wire::ListenerTls::StarttlsRequired => ListenerTls::StarttlsRequired,
+    };
+    let in_clear = matches!(tls, ListenerTls::Off | ListenerTls::StarttlsOptional);
+    if in_clear && !message.plaintext_ok && address.is_some_and(|it| !it.ip().is_loopback()) {
+        let problem = "lets passwords cross the network in clear: use \"starttls_required\" or \"implicit\", or set \
+                       plaintext_ok = true on this listener if that is meant";
+        faults.push(invalid(&key("tls"), problem.into()));
+    }
+    Some(Listener {
+        name: Arc::from(message.name.as_str()),
+        service: service?,
+        address: address?,
+        tls,
+        alpn_strict: message.alpn() != wire::Alpn::Ignore,
+        proxy_protocol_from: Networks::check(&key("proxy_protocol_from"), &message.proxy_protocol_from, faults),
+    })
+}

@@ -1,0 +1,233 @@
+//! The crate's one error: what ended a login or a session, whose fault it was, and what the client may know of it.
+
+use std::io;
+
+use zproxy_protocol::{Fault, Refusal};
+
+/// Why a login failed or a session ended before its time.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The account's status is locked or closed.
+    #[error("account is {0}")]
+    AccountClosed(&'static str),
+    /// The account's status is maintenance.
+    #[error("account is in maintenance")]
+    AccountMaintenance,
+    /// The account may not log in from this address.
+    #[error("account may not log in from this network")]
+    AddressNotAllowed,
+    /// The directory does not let this account act as that one.
+    #[error("account may not act as the other one")]
+    AuthzidRefused,
+    /// No candidate can serve now: all are down, drained or full.
+    #[error("no backend of {home} can serve: {reason}")]
+    BackendDown {
+        /// The home.
+        home: Box<str>,
+        /// What stands in the way.
+        reason: &'static str,
+    },
+    /// Connecting to the backend failed, or the connection broke before login.
+    #[error("backend connection failed at {step}: {kind}")]
+    BackendIo {
+        /// What we were doing.
+        step: &'static str,
+        /// The operating system's reason.
+        kind: io::ErrorKind,
+    },
+    /// The backend broke its protocol.
+    #[error("{source} ({step})")]
+    BackendProtocol {
+        /// What was sent and what was awaited.
+        step: &'static str,
+        /// What broke.
+        source: zproxy_protocol::Error,
+    },
+    /// The backend refused the login for a reason of its own.
+    #[error("backend refused: [{code}] {text}")]
+    BackendRefused {
+        /// Response code, may be empty.
+        code: String,
+        /// Its text.
+        text: String,
+    },
+    /// The backend was too slow.
+    #[error("backend was too slow at {0}")]
+    BackendTimeout(&'static str),
+    /// The backend's certificate or handshake was not good.
+    #[error("TLS to the backend failed: {0}")]
+    BackendTls(Box<str>),
+    /// The client closed the connection before it was logged in.
+    #[error("client left")]
+    ClientGone,
+    /// Reading from or writing to the client failed.
+    #[error("client connection failed: {0}")]
+    ClientIo(io::ErrorKind),
+    /// The client broke its protocol.
+    #[error("{0}")]
+    ClientProtocol(zproxy_protocol::Error),
+    /// The client took too long.
+    #[error("client was too slow at {0}")]
+    ClientTimeout(&'static str),
+    /// The client's TLS handshake failed.
+    #[error("TLS with the client failed: {0}")]
+    ClientTls(Box<str>),
+    /// No byte either way for longer than allowed.
+    #[error("idle for too long")]
+    Idle,
+    /// An operator ended it.
+    #[error("kicked")]
+    Kicked,
+    /// The control plane or its directory could not say where the user lives.
+    #[error("look-up failed: {0}")]
+    LookupFailed(Box<str>),
+    /// Too many look-ups wait already.
+    #[error("too many look-ups wait for the control plane")]
+    LookupOverload,
+    /// The control plane did not answer in time.
+    #[error("control plane did not answer the look-up in time")]
+    LookupTimeout,
+    /// A session of ours panicked.
+    #[error("internal fault")]
+    Panic,
+    /// The edge is shutting down.
+    #[error("shutting down")]
+    Shutdown,
+    /// The client's address has too many sessions.
+    #[error("too many sessions from this address")]
+    TooManySessions,
+    /// The directory's home is neither a backend nor a group of the pool.
+    #[error("home {0} is not in the pool: add it with `zproxy pool add`, or mend the directory")]
+    UnknownHome(Box<str>),
+    /// No such account.
+    #[error("unknown user")]
+    UnknownUser,
+    /// The connection did not come from a network that may send PROXY headers.
+    #[error("PROXY protocol listener: connection from a network not in proxy_protocol_from")]
+    UntrustedProxy,
+    /// The backend refused the credentials.
+    #[error("wrong password")]
+    WrongPassword,
+}
+
+/// Who ended a session, as records say it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EndedBy {
+    /// The backend closed or failed.
+    Backend,
+    /// The client closed, or broke the rules.
+    Client,
+    /// We did.
+    Proxy,
+}
+
+impl EndedBy {
+    /// As in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Backend => "backend",
+            Self::Client => "client",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+impl Error {
+    /// What the client may know: a wrong password, an unknown user and a closed account are one, and no temporary
+    /// fault is among them.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::AccountClosed(_)
+            | Self::AddressNotAllowed
+            | Self::AuthzidRefused
+            | Self::UnknownUser
+            | Self::WrongPassword => Refusal::Credentials,
+            Self::BackendRefused { code, text } => Refusal::Told { code: code.clone(), text: text.clone() },
+            Self::AccountMaintenance
+            | Self::BackendDown { .. }
+            | Self::BackendIo { .. }
+            | Self::BackendProtocol { .. }
+            | Self::BackendTimeout(_)
+            | Self::BackendTls(_)
+            | Self::ClientGone
+            | Self::ClientIo(_)
+            | Self::ClientProtocol(_)
+            | Self::ClientTimeout(_)
+            | Self::ClientTls(_)
+            | Self::Idle
+            | Self::Kicked
+            | Self::LookupFailed(_)
+            | Self::LookupOverload
+            | Self::LookupTimeout
+            | Self::Panic
+            | Self::Shutdown
+            | Self::TooManySessions
+            | Self::UnknownHome(_)
+            | Self::UntrustedProxy => Refusal::Temporary,
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn ended_by(&self) -> EndedBy {
+        match self {
+            Self::AccountClosed(_)
+            | Self::AccountMaintenance
+            | Self::AddressNotAllowed
+            | Self::AuthzidRefused
+            | Self::Idle
+            | Self::Kicked
+            | Self::LookupFailed(_)
+            | Self::LookupOverload
+            | Self::LookupTimeout
+            | Self::Panic
+            | Self::Shutdown
+            | Self::TooManySessions
+            | Self::UnknownHome(_)
+            | Self::UnknownUser
+            | Self::UntrustedProxy => EndedBy::Proxy,
+            Self::BackendDown { .. }
+            | Self::BackendIo { .. }
+            | Self::BackendProtocol { .. }
+            | Self::BackendRefused { .. }
+            | Self::BackendTimeout(_)
+            | Self::BackendTls(_)
+            | Self::WrongPassword => EndedBy::Backend,
+            Self::ClientGone
+            | Self::ClientIo(_)
+            | Self::ClientProtocol(_)
+            | Self::ClientTimeout(_)
+            | Self::ClientTls(_) => EndedBy::Client,
+        }
+    }
+
+    /// Whether another member of the same group may do better: nothing was proved wrong with the credentials.
+    #[must_use]
+    pub fn another_backend_may_help(&self) -> bool {
+        matches!(
+            self,
+            Self::BackendIo { .. } | Self::BackendProtocol { .. } | Self::BackendTimeout(_) | Self::BackendTls(_)
+        )
+    }
+}
+
+/// A conversation's error, with what was being awaited when it is the backend's.
+impl Error {
+    /// Of a machine that faces the backend.
+    #[must_use]
+    pub fn of_backend(step: &'static str, source: zproxy_protocol::Error) -> Self {
+        Self::BackendProtocol { step, source }
+    }
+}
+
+impl From<zproxy_protocol::Error> for Error {
+    /// Of a machine that faces the client.
+    fn from(source: zproxy_protocol::Error) -> Self {
+        match source.fault() {
+            Fault::Client => Self::ClientProtocol(source),
+            Fault::Backend => Self::of_backend("login", source),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Counting what a client address, or everybody, may have at once. Drop gives back.

@@ -1,0 +1,4 @@
+//! server.
+/// x
+#[derive(Debug)]
+pub struct Server;

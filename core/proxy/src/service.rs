@@ -1,0 +1,38 @@
+//! The services a session may be of, and the protocol each speaks.
+
+use zproxy_protocol::{Protocol, imap::Imap, pop3::Pop3};
+
+/// A mail service.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Service {
+    /// IMAP.
+    Imap,
+    /// POP3.
+    Pop3,
+}
+
+impl Service {
+    /// All of them, in the order of [`Service::index`].
+    pub const ALL: [Self; 2] = [Self::Imap, Self::Pop3];
+
+    /// Place in tables with one entry a service.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its name in config, records and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.protocol().name()
+    }
+
+    /// The protocol it speaks.
+    #[must_use]
+    pub fn protocol(self) -> &'static dyn Protocol {
+        match self {
+            Self::Imap => &Imap,
+            Self::Pop3 => &Pop3,
+        }
+    }
+}

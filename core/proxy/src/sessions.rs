@@ -1,0 +1,265 @@
+//! Who is logged in on this edge, so that operators can list and end sessions.
+//!
+//! A session enters when its splice begins and leaves by [`Entry`]'s drop, so a panic leaves too. Entering and leaving
+//! take one short lock of one of many shards; moving bytes takes none.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+
+use crate::service::Service;
+
+/// Shards of the table: enough that cores do not meet.
+const SHARDS: usize = 64;
+
+/// What is known of a live session. Bytes are counted by its splice.
+#[derive(Debug)]
+pub struct Live {
+    /// Unique over edges and restarts.
+    pub id: Box<str>,
+    /// The account.
+    pub account: Box<str>,
+    /// The backend's name.
+    pub backend: Arc<str>,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// Its service.
+    pub service: Service,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// TLS version with the client; empty: none.
+    pub tls: &'static str,
+    /// When it logged in.
+    pub started: SystemTime,
+    /// Bytes from the client since login.
+    pub from_client: AtomicU64,
+    /// Bytes from the backend since login.
+    pub from_backend: AtomicU64,
+    ending: OnceLock<Ending>,
+    ended: Notify,
+}
+
+/// How a session shall end.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// Told to the client where its protocol can.
+    pub text: Arc<str>,
+    /// How long to wait for a quiet moment before it is cut without a word.
+    pub patience: Duration,
+}
+
+/// The facts a [`Live`] session is made of.
+#[derive(Debug)]
+pub struct Facts {
+    /// Unique over edges and restarts.
+    pub id: Box<str>,
+    /// The account.
+    pub account: Box<str>,
+    /// The backend's name.
+    pub backend: Arc<str>,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// Its service.
+    pub service: Service,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// TLS version with the client; empty: none.
+    pub tls: &'static str,
+}
+
+impl Live {
+    /// Asks the session to end; the first request stands.
+    pub fn end(&self, ending: Ending) {
+        if self.ending.set(ending).is_ok() {
+            self.ended.notify_one();
+        }
+    }
+
+    /// Waits until somebody asks this session to end.
+    pub async fn ending(&self) -> &Ending {
+        loop {
+            if let Some(ending) = self.ending.get() {
+                return ending;
+            }
+            self.ended.notified().await;
+        }
+    }
+}
+
+/// Which sessions; all that are set must match.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// The account, without case.
+    pub account: Option<String>,
+    /// The backend's name, without case.
+    pub backend: Option<String>,
+    /// The client's address.
+    pub client: Option<IpAddr>,
+    /// The session's id.
+    pub id: Option<String>,
+}
+
+impl Filter {
+    /// Whether a session is meant.
+    #[must_use]
+    pub fn matches(&self, live: &Live) -> bool {
+        let same =
+            |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want.eq_ignore_ascii_case(have));
+        same(&self.account, &live.account)
+            && same(&self.backend, &live.backend)
+            && same(&self.id, &live.id)
+            && self.client.is_none_or(|want| want == live.client.ip())
+    }
+}
+
+/// All live sessions of this edge.
+#[derive(Debug)]
+pub struct Sessions {
+    shards: [Mutex<HashMap<u64, Arc<Live>>>; SHARDS],
+    next: AtomicU64,
+    left: Notify,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::new(HashMap::new())),
+            next: AtomicU64::new(0),
+            left: Notify::new(),
+        }
+    }
+}
+
+impl Sessions {
+    /// Enters a session.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, facts: Facts) -> Entry {
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        let live = Arc::new(Live {
+            id: facts.id,
+            account: facts.account,
+            backend: facts.backend,
+            client: facts.client,
+            service: facts.service,
+            listener: facts.listener,
+            tls: facts.tls,
+            started: SystemTime::now(),
+            from_client: AtomicU64::new(0),
+            from_backend: AtomicU64::new(0),
+            ending: OnceLock::new(),
+            ended: Notify::new(),
+        });
+        self.shard(key).insert(key, Arc::clone(&live));
+        Entry { live, key, sessions: Arc::clone(self) }
+    }
+
+    /// Calls `visit` for each matching session, shard by shard.
+    pub fn each(&self, filter: &Filter, mut visit: impl FnMut(&Arc<Live>)) {
+        for shard in &self.shards {
+            lock(shard).values().filter(|live| filter.matches(live)).for_each(&mut visit);
+        }
+    }
+
+    /// How many match.
+    #[must_use]
+    pub fn count(&self, filter: &Filter) -> usize {
+        let mut count = 0;
+        self.each(filter, |_| count += 1);
+        count
+    }
+
+    /// Ends every matching session and returns how many, once they are really gone. Sessions that log in meanwhile are
+    /// not waited for.
+    pub async fn kick(&self, filter: &Filter, ending: &Ending) -> usize {
+        let mut meant = Vec::new();
+        for shard in &self.shards {
+            for (key, live) in lock(shard).iter().filter(|(_, live)| filter.matches(live)) {
+                live.end(ending.clone());
+                meant.push(*key);
+            }
+        }
+        for key in &meant {
+            loop {
+                // Registered before the look, so that a session that leaves in between is not missed.
+                let mut left = std::pin::pin!(self.left.notified());
+                left.as_mut().enable();
+                if !self.shard(*key).contains_key(key) {
+                    break;
+                }
+                left.await;
+            }
+        }
+        meant.len()
+    }
+
+    fn shard(&self, key: u64) -> MutexGuard<'_, HashMap<u64, Arc<Live>>> {
+        let index = usize::try_from(key % SHARDS as u64).unwrap_or(0);
+        lock(&self.shards[index])
+    }
+}
+
+/// A table that a panicking session held is still a table: its entries are whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A session's place in the table; leaving is dropping it.
+#[derive(Debug)]
+pub struct Entry {
+    live: Arc<Live>,
+    key: u64,
+    sessions: Arc<Sessions>,
+}
+
+impl Entry {
+    /// The session.
+    #[must_use]
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.sessions.shard(self.key).remove(&self.key);
+        self.sessions.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(account: &str) -> Facts {
+        Facts {
+            id: account.into(),
+            account: account.into(),
+            backend: Arc::from("mbox-1"),
+            client: "127.0.0.1:40000".parse().unwrap(),
+            service: Service::Imap,
+            listener: Arc::from("imap"),
+            tls: "",
+        }
+    }
+
+    #[tokio::test]
+    async fn kick_answers_when_the_session_is_gone() {
+        let sessions = Arc::new(Sessions::default());
+        let entry = sessions.enter(facts("siti@tgg.net.id"));
+        let other = sessions.enter(facts("budi@tgg.net.id"));
+        let filter = Filter { account: Some("SITI@tgg.net.id".into()), ..Filter::default() };
+        let ending = Ending { text: Arc::from("bye"), patience: Duration::ZERO };
+        let leave = async {
+            assert_eq!(entry.live().ending().await.text.as_ref(), "bye");
+            drop(entry);
+        };
+        let (kicked, ()) = tokio::join!(sessions.kick(&filter, &ending), leave);
+        assert_eq!(kicked, 1);
+        assert_eq!(sessions.count(&Filter::default()), 1);
+        assert_eq!(other.live().account.as_ref(), "budi@tgg.net.id");
+    }
+}
