@@ -6,7 +6,7 @@ The config file. TOML keys are these field names; enums are written as the lower
 an error that names the nearest one. `zproxy check FILE` reports every fault at once.
 
 A field marked [edge] is read by `zproxy edge`, [control] by `zproxy control`; `zproxy run` reads both.
-A string marked secret may be written "${NAME}" to be filled from the environment variable NAME.
+A secret, marked `debug_redact`, may be written "${NAME}" to be filled from the environment variable NAME.
 """
 
 from collections import abc as _abc
