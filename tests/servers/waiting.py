@@ -1,0 +1,23 @@
+"""Waiting for what another process does: until it is true, or a deadline says it never will be."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+POLL_SECONDS = 0.02
+
+
+def until(what: Callable[[], T], *, seconds: float = 10) -> T:
+    """Return the first true answer of `what`; after `seconds` without one, fail and show the last."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what} was still {answer!r} after {seconds} s"
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,11 @@
+"""Loopback addresses for servers that cannot report which port they were given.
+
+Such a server gets an address of its own and fixed ports on it; 127.0.0.0/8 has room for a random draw never to collide.
+"""
+
+import random
+
+
+def own_address() -> str:
+    """Draw an address of 127.0.0.0/8, not of 127.0.0.0/16, where people put theirs."""
+    return f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"  # noqa: S311 - no secret
