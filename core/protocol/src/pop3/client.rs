@@ -1,0 +1,262 @@
+//! Facing the backend: from its banner to its success or refusal.
+
+use super::UTF8;
+use super::response::{Capabilities, Lines, Reply};
+use crate::sasl;
+use crate::{
+    Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Secret, Success,
+};
+
+/// Octets of an AUTH command with its initial response, CRLF included (RFC 5034, section 4); a longer response waits
+/// for the backend to ask.
+const MAX_AUTH: usize = 255;
+/// Octets of a session id that Dovecot keeps (`LOGIN_MAX_SESSION_ID_LEN`).
+const MAX_SESSION_ID: usize = 64;
+
+/// The conversation with a backend.
+pub(super) struct Pop3Client {
+    starttls: bool,
+    goal: Goal,
+    lines: Lines,
+    state: State,
+}
+
+/// What was sent and is not answered.
+enum State {
+    /// AUTH PLAIN; the response, until the backend asked for it.
+    Auth(Option<Secret>),
+    Capa,
+    /// CAPA, and `+OK` came.
+    CapaLines(Capabilities),
+    /// Nothing, and nothing will be: the conversation is over, or TLS has it.
+    Done,
+    /// XCLIENT or XOIP.
+    Forward(&'static str),
+    /// Nothing yet: backends greet.
+    Greeting,
+    Pass,
+    /// Nothing yet: backends do not greet again after TLS.
+    Secured,
+    Stls,
+    /// USER; the password, unless PASS was sent too.
+    User(Option<Secret>),
+    Utf8(Capabilities),
+}
+
+impl Pop3Client {
+    pub(super) fn new(setting: ClientSetting) -> Self {
+        let ClientSetting { starttls, goal } = setting;
+        Self { starttls, goal, lines: Lines::default(), state: State::Greeting }
+    }
+
+    /// What a line leads to; none: go on with the next.
+    fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
+        let phase = self.phase();
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::CapaLines(mut capabilities) => {
+                if capabilities.line(line)? {
+                    return self.capable(capabilities, out);
+                }
+                self.state = State::CapaLines(capabilities);
+                Ok(None)
+            }
+            state => {
+                let reply = Reply::parse(line).ok_or(Error::BackendProtocol(phase))?;
+                self.reply(state, reply, out)
+            }
+        }
+    }
+
+    fn reply(&mut self, state: State, reply: Reply<'_>, out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
+        self.state = match (state, reply) {
+            (State::Greeting, Reply::Ok(_)) if self.starttls => ask(out, "STLS", State::Stls),
+            (State::Greeting, Reply::Ok(_)) => self.begin(out),
+            (State::Greeting, Reply::Err(_)) => return Err(Error::BackendQuit("greeting")),
+            (State::Stls, Reply::Ok(_)) => return Ok(Some(ClientStep::StartTls)),
+            (State::Stls, Reply::Err(_)) => return Err(Error::BackendLacks("STLS")),
+            (State::Forward(_), Reply::Ok(_)) => ask(out, "CAPA", State::Capa),
+            (State::Forward(command), Reply::Err(_)) => return Err(Error::BackendLacks(command)),
+            (State::Capa, Reply::Ok(_)) => State::CapaLines(Capabilities::default()),
+            // A backend older than RFC 2449 can do what RFC 1939 says.
+            (State::Capa, Reply::Err(_)) => return self.capable(Capabilities::default(), out),
+            (State::Utf8(capabilities), Reply::Ok(_)) => self.authenticate(&capabilities, out)?,
+            (State::Utf8(_), Reply::Err(_)) => return Err(Error::BackendLacks(UTF8)),
+            (State::Auth(Some(response)), Reply::Continue) => {
+                write(out, &[response.expose()]);
+                State::Auth(None)
+            }
+            (State::User(Some(password)), Reply::Ok(_)) => {
+                write(out, &[b"PASS ", password.expose()]);
+                State::Pass
+            }
+            (State::User(None), Reply::Ok(_)) => State::Pass,
+            (State::Auth(_) | State::Pass, Reply::Ok(text)) => {
+                return Ok(Some(ClientStep::Success(Success { before: Vec::new(), text: text.to_vec() })));
+            }
+            (State::Auth(_) | State::Pass | State::User(_), Reply::Err(refusal)) => {
+                return Ok(Some(ClientStep::Refused(refusal)));
+            }
+            (state, _) => return Err(Error::BackendProtocol(state.phase())),
+        };
+        Ok(None)
+    }
+
+    /// The first command of the login or probe: where the client is, because what Dovecot can do depends on it.
+    fn begin(&self, out: &mut Vec<u8>) -> State {
+        let forward = match &self.goal {
+            Goal::Login(login) => forward(login.forward, &login.client),
+            Goal::Probe => None,
+        };
+        match forward {
+            Some((command, line)) => ask(out, &line, State::Forward(command)),
+            None => ask(out, "CAPA", State::Capa),
+        }
+    }
+
+    fn capable(&mut self, capabilities: Capabilities, out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
+        self.state = match &self.goal {
+            Goal::Probe => {
+                write(out, &[b"QUIT"]);
+                return Ok(Some(ClientStep::Probed(capabilities.into_words())));
+            }
+            Goal::Login(login) if login.replay.utf8 => ask(out, UTF8, State::Utf8(capabilities)),
+            Goal::Login(_) => self.authenticate(&capabilities, out)?,
+        };
+        Ok(None)
+    }
+
+    fn authenticate(&self, capabilities: &Capabilities, out: &mut Vec<u8>) -> Result<State, Error> {
+        let Goal::Login(login) = &self.goal else {
+            return Ok(State::Done);
+        };
+        if capabilities.plain() {
+            return Ok(auth_plain(login, out));
+        }
+        let fits_in_a_line = !login.password.expose().iter().any(|octet| b"\r\n".contains(octet));
+        if login.authzid.is_some() || !fits_in_a_line {
+            return Err(Error::BackendLacks("SASL PLAIN"));
+        }
+        write(out, &[b"USER ", login.name.as_str().as_bytes()]);
+        if !capabilities.pipelining() {
+            return Ok(State::User(Some(login.password.clone())));
+        }
+        write(out, &[b"PASS ", login.password.expose()]);
+        Ok(State::User(None))
+    }
+
+    fn hops(&self) -> Result<(), Error> {
+        match &self.goal {
+            Goal::Login(login) if login.client.ttl == 0 => Err(Error::TooManyHops),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Client for Pop3Client {
+    fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<ClientStep, Error> {
+        self.hops()?;
+        loop {
+            let sent = out.len();
+            let step = match self.state {
+                State::Done => return Ok(ClientStep::More),
+                State::Secured => {
+                    self.state = self.begin(out);
+                    None
+                }
+                _ => match self.lines.next(input)? {
+                    Some(line) => self.line(&line, out)?,
+                    None => return Ok(ClientStep::More),
+                },
+            };
+            if matches!(step, Some(ClientStep::StartTls)) && !input.is_empty() {
+                return Err(Error::BytesBehindBackendStarttls);
+            }
+            if out.len() > sent && !input.is_empty() {
+                return Err(Error::BackendProtocol("a reply before it was asked for"));
+            }
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn secured(&mut self) {
+        self.lines = Lines::default();
+        self.state = State::Secured;
+    }
+
+    fn phase(&self) -> &'static str {
+        self.state.phase()
+    }
+}
+
+impl State {
+    fn phase(&self) -> &'static str {
+        match self {
+            Self::Auth(_) => "auth",
+            Self::Capa | Self::CapaLines(_) => "capa",
+            Self::Done => "done",
+            Self::Forward(_) => "forward",
+            Self::Greeting => "greeting",
+            Self::Pass => "pass",
+            Self::Secured => "secured",
+            Self::Stls => "stls",
+            Self::User(_) => "user",
+            Self::Utf8(_) => "utf8",
+        }
+    }
+}
+
+/// The command that tells the client's address, and its line. Session id and host name are left out where they would
+/// need an escape, which XCLIENT does not have here.
+fn forward(forward: Forward, client: &ClientInfo) -> Option<(&'static str, String)> {
+    let address = client.address.ip().to_canonical();
+    match forward {
+        Forward::Id | Forward::None => None,
+        Forward::Xoip => Some(("XOIP", format!("XOIP {address}"))),
+        Forward::Xclient => {
+            let local = client.local.ip().to_canonical();
+            let (port, local_port) = (client.address.port(), client.local.port());
+            let mut line = format!("XCLIENT ADDR={address} PORT={port} DESTADDR={local} DESTPORT={local_port}");
+            let word = |text: &&str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic());
+            if let Some(id) = Some(client.session_id.as_str()).filter(word).filter(|id| id.len() <= MAX_SESSION_ID) {
+                line.push_str(" SESSION=");
+                line.push_str(id);
+            }
+            line.push_str(&format!(" TTL={}", client.ttl));
+            if let Some(name) = client.server_name.as_deref().filter(word) {
+                line.push_str(" DESTNAME=");
+                line.push_str(name);
+            }
+            Some(("XCLIENT", line))
+        }
+    }
+}
+
+fn auth_plain(login: &LoginAtBackend, out: &mut Vec<u8>) -> State {
+    const COMMAND: &[u8] = b"AUTH PLAIN";
+    let response = sasl::plain(login.authzid.as_ref(), &login.name, &login.password);
+    let around = COMMAND.len().saturating_add(b" \r\n".len());
+    if response.expose().len().saturating_add(around) <= MAX_AUTH {
+        write(out, &[COMMAND, b" ", response.expose()]);
+    } else {
+        write(out, &[COMMAND]);
+    }
+    // Kept in both cases: a backend older than RFC 5034 overlooks the initial response and asks.
+    State::Auth(Some(response))
+}
+
+fn ask(out: &mut Vec<u8>, line: &str, awaited: State) -> State {
+    write(out, &[line.as_bytes()]);
+    awaited
+}
+
+/// Writes a line. Room is made first: growing in between would leave a copy of a password behind unwiped.
+fn write(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    let length = parts.iter().fold(b"\r\n".len(), |sum, part| sum.saturating_add(part.len()));
+    out.reserve(length);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out.extend_from_slice(b"\r\n");
+}
