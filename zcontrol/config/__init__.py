@@ -1,0 +1,92 @@
+"""The config file: TOML in, a checked `zcontrol.v1.Config` out, or every fault at once.
+
+Keys are documented at the fields of protos/zcontrol/v1/config.proto. Control's part is checked here; the edge's part is
+checked by the data plane itself, whose checker the caller passes in.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from zcontrol.config.checks import check_control
+from zcontrol.config.defaults import fill_defaults
+from zcontrol.config.reader import read_message
+from zcontrol.errors import ZproxyError
+from zcontrol.fault import Fault
+from zcontrol.v1 import config_pb2
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Takes a serialized Config, gives (key path, what is wrong and the mend).
+EdgeCheck = Callable[[bytes], Sequence[tuple[str, str]]]
+
+
+class Role(enum.StrEnum):
+    """What a process does with its config: which fields it reads."""
+
+    RUN = "run"
+    CONTROL = "control"
+    EDGE = "edge"
+
+
+class ConfigError(ZproxyError):
+    """A config that cannot be used; the text lists every fault, one a line."""
+
+    def __init__(self, file: Path, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(f"{file}: {fault}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+class ConfigUnreadableError(ZproxyError):
+    """There is no config to find faults in."""
+
+
+def load(
+    file: Path,
+    role: Role,
+    *,
+    edge_check: EdgeCheck | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> config_pb2.Config:
+    """The config of a file, secrets and control's defaults filled in; ConfigError names every fault."""
+    table = _parse(file)
+    config = config_pb2.Config()
+    faults = read_message(table, config, environ)
+    fill_defaults(config)
+    if role is not Role.EDGE:
+        faults = _with(faults, check_control(config))
+    if role is not Role.CONTROL and edge_check is not None:
+        told = edge_check(config.SerializeToString())
+        faults = _with(faults, [Fault(path=path, problem=problem) for path, problem in told])
+    if faults:
+        raise ConfigError(file, faults)
+    return config
+
+
+def _parse(file: Path) -> dict[str, object]:
+    try:
+        text = file.read_bytes().decode()
+    except OSError as error:
+        raise ConfigUnreadableError(f"{file}: cannot be read: {error.strerror}; name a readable file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigUnreadableError(f"{file}: not UTF-8 at octet {error.start}; save it as UTF-8") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(file, [Fault(path="TOML", problem=f"{error}; mend the syntax there")]) from error
+
+
+def _with(faults: list[Fault], more: list[Fault]) -> list[Fault]:
+    """Both, less what only follows from a fault already known at that key, above or below it."""
+    known = [fault.path for fault in faults]
+    return faults + [fault for fault in more if not any(_related(fault.path, path) for path in known)]
+
+
+def _related(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return long == short or long.startswith((f"{short}.", f"{short}["))

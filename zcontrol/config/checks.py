@@ -1,0 +1,186 @@
+"""What control's part of a config must satisfy beyond its types; the edge checks its own part.
+
+Runs on a config whose defaults are filled in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from zcontrol.address import is_dns_name, is_loopback, parse_host, parse_host_port
+from zcontrol.fault import Fault, shown
+from zcontrol.pool.rules import check_pool
+from zcontrol.v1 import config_pb2, pool_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def check_control(config: config_pb2.Config) -> list[Fault]:
+    """Every fault of the fields marked [control]."""
+    return [
+        *_check_state_directory(config.state_directory),
+        *_check_api(config.api),
+        *_check_directory(config.directory),
+        *_check_names(config.names),
+        *_check_cache(config.cache),
+        *check_pool(seed(config)),
+    ]
+
+
+def seed(config: config_pb2.Config) -> pool_pb2.Pool:
+    """The pool that the config would seed an empty store with."""
+    return pool_pb2.Pool(backends=config.backends, groups=config.groups, defaults=config.defaults)
+
+
+def _check_state_directory(directory: str) -> Iterator[Fault]:
+    if not directory:
+        yield Fault(path="state_directory", problem="missing; name a directory, e.g. /var/lib/zproxy")
+    elif Path(directory).exists() and not Path(directory).is_dir():
+        yield Fault(path="state_directory", found=shown(directory), problem="not a directory; name another path")
+
+
+def _check_api(api: config_pb2.Api) -> Iterator[Fault]:
+    if not api.address:
+        return
+    try:
+        problem = _api_problem(api.address)
+    except ValueError as why:
+        problem = str(why)
+    if problem:
+        yield Fault(path="api.address", found=shown(api.address), problem=problem)
+
+
+def _api_problem(address: str) -> str:
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:")
+        if len(path.encode()) > _LONGEST_SOCKET_PATH:
+            return f"longer than the {_LONGEST_SOCKET_PATH} octets a Unix socket's path may have; write a shorter one"
+        return "" if path else "no path; write e.g. unix:/run/zproxy/api.sock"
+    host, _ = parse_host_port(address)
+    if not isinstance(host, str) and is_loopback(host):
+        return ""
+    return (
+        "until roles exist gRPC is a Unix socket or loopback; write unix:/run/zproxy/api.sock, or 127.0.0.1:PORT and a "
+        "tunnel"
+    )
+
+
+def _check_directory(directory: config_pb2.Directory) -> Iterator[Fault]:
+    source = directory.WhichOneof("source")
+    if source is None:
+        yield Fault(path="directory", problem="missing; add [directory.file] or [directory.ldap]")
+    elif source == "file":
+        yield from _check_file_directory(directory.file)
+    else:
+        yield from (fault.below("directory.ldap") for fault in _check_ldap(directory.ldap))
+
+
+def _check_file_directory(file: config_pb2.FileDirectory) -> Iterator[Fault]:
+    path = "directory.file.path"
+    if not file.path:
+        yield Fault(path=path, problem="missing; name a .toml or .csv file")
+    elif Path(file.path).suffix not in (".toml", ".csv"):
+        yield Fault(path=path, found=shown(file.path), problem="must end in .toml or .csv, which tells how to read it")
+    elif not Path(file.path).is_file():
+        yield Fault(path=path, found=shown(file.path), problem="no such file; create it, or mend the path")
+
+
+def _check_ldap(ldap: config_pb2.LdapDirectory) -> Iterator[Fault]:
+    if not ldap.urls:
+        yield Fault(path="urls", problem='missing; write at least one, e.g. "ldap://ldap.example.net"')
+    for index, url in enumerate(ldap.urls):
+        if problem := _ldap_url_problem(url):
+            yield Fault(path=f"urls[{index}]", found=shown(url), problem=problem)
+    if not ldap.base:
+        yield Fault(path="base", problem='missing; say where accounts are, e.g. "ou=people,dc=example,dc=net"')
+    if bool(ldap.bind_dn) != bool(ldap.bind_password):
+        # RFC 4513, 5.1.2: a DN with an empty password binds as nobody and is answered with success.
+        absent = "bind_password" if ldap.bind_dn else "bind_dn"
+        yield Fault(path=absent, problem="missing; set bind_dn and bind_password, or neither to bind anonymously")
+    if ldap.tls == config_pb2.LDAP_TLS_STARTTLS and ldap.urls and not _any_plain(ldap.urls):
+        yield Fault(path="tls", found='"starttls"', problem="ldaps:// is TLS from the first byte; leave tls out")
+    if ldap.filter and not (ldap.filter.startswith("(") and ldap.filter.count("(") == ldap.filter.count(")")):
+        problem = "not an LDAP filter; write e.g. (objectClass=inetOrgPerson)"
+        yield Fault(path="filter", found=shown(ldap.filter), problem=problem)
+    if ldap.ca_file and not Path(ldap.ca_file).is_file():
+        yield Fault(path="ca_file", found=shown(ldap.ca_file), problem="no such file; name a PEM bundle")
+    if ldap.timeout.ToMilliseconds() <= 0:
+        yield Fault(path="timeout", problem='must be more than nothing; write e.g. "2s"')
+
+
+def _any_plain(urls: Iterable[str]) -> bool:
+    return any(url.startswith("ldap://") for url in urls)
+
+
+def _ldap_url_problem(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("ldap", "ldaps"):
+        return "not an LDAP URL; write ldap://host:389 or ldaps://host:636"
+    if parts.path.strip("/") or parts.query or parts.username:
+        return "only scheme, host and port belong here; base and bind_dn are keys of their own"
+    try:
+        parse_host(parts.hostname or "")
+        port = parts.port
+    except ValueError as why:
+        return str(why)
+    return "not a port; write 1 to 65535" if port == 0 else ""
+
+
+def _check_names(names: config_pb2.Names) -> Iterator[Fault]:
+    domains = {"names.default_domain": names.default_domain} if names.default_domain else {}
+    for index, host in enumerate(names.virtual_hosts):
+        if not host.hosts:
+            yield Fault(path=f"names.virtual_hosts[{index}].hosts", problem="missing; name at least one host")
+        domains[f"names.virtual_hosts[{index}].domain"] = host.domain
+    for key in ("windows_domains", "domain_aliases"):
+        domains |= {f"names.{key}.{alias}": domain for alias, domain in getattr(names, key).items()}
+    for path, domain in domains.items():
+        if not is_dns_name(domain):
+            yield Fault(path=path, found=shown(domain), problem="not a domain; write e.g. example.net")
+    yield from _check_hosts(names.virtual_hosts)
+    for index, suffix in enumerate(names.strip_suffixes):
+        if not suffix or "@" in suffix:
+            yield Fault(path=f"names.strip_suffixes[{index}]", found=shown(suffix), problem="write e.g. /tb, without @")
+    if "@" in names.detail_separator:
+        found = shown(names.detail_separator)
+        yield Fault(path="names.detail_separator", found=found, problem="would cut names at their domain; write e.g. +")
+
+
+def _check_hosts(virtual_hosts: Iterable[config_pb2.VirtualHost]) -> Iterator[Fault]:
+    seen: dict[str, str] = {}
+    for index, virtual_host in enumerate(virtual_hosts):
+        for at, host in enumerate(virtual_host.hosts):
+            path = f"names.virtual_hosts[{index}].hosts[{at}]"
+            try:
+                parse_host(host)
+            except ValueError as why:
+                yield Fault(path=path, found=shown(host), problem=str(why))
+            if seen.setdefault(host.lower(), path) != path:
+                yield Fault(path=path, found=shown(host), problem=f"named already at {seen[host.lower()]}; keep one")
+
+
+def _check_cache(cache: config_pb2.Cache) -> Iterator[Fault]:
+    for index, server in enumerate(cache.memcached):
+        try:
+            parse_host_port(server)
+        except ValueError:
+            problem = "not host:port; write e.g. 10.0.0.5:11211"
+            yield Fault(path=f"cache.memcached[{index}]", found=shown(server), problem=problem)
+    if cache.memcached and len(cache.seal_key.encode()) < _SHORTEST_SEAL_KEY:
+        what = f"shorter than {_SHORTEST_SEAL_KEY} octets" if cache.seal_key else "missing"
+        mend = 'it seals routes in memcached; make one with `openssl rand -hex 32`, "${NAME}" takes it from there'
+        yield Fault(path="cache.seal_key", problem=f"{what}: {mend}")
+    for name in ("timeout", "soft_ttl", "hard_ttl", "negative_ttl"):
+        if getattr(cache, name).ToMilliseconds() <= 0:
+            yield Fault(path=f"cache.{name}", problem='must be more than nothing; write e.g. "10m"')
+    if cache.soft_ttl.ToMilliseconds() > cache.hard_ttl.ToMilliseconds():
+        yield Fault(path="cache.hard_ttl", problem="shorter than soft_ttl; write a longer one")
+
+
+# sun_path holds 108 octets with the closing NUL.
+_LONGEST_SOCKET_PATH = 107
+# As many octets as the MAC puts out: a shorter key is the weakest part of the seal.
+_SHORTEST_SEAL_KEY = 32

@@ -1,0 +1,46 @@
+"""What control assumes where the config is silent, in one place; the edge fills its own part in itself.
+
+The values are documented at the fields of config.proto.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from zcontrol.address import is_loopback_url
+from zcontrol.v1 import config_pb2
+
+
+def fill_defaults(config: config_pb2.Config) -> None:
+    """Set every unset field that control reads and that has a default."""
+    if not config.api.address and config.state_directory:
+        config.api.address = f"unix:{config.state_directory.rstrip('/')}/api.sock"
+    _fill_cache(config.cache)
+    if config.directory.WhichOneof("source") == "ldap":
+        _fill_ldap(config.directory.ldap)
+
+
+def _fill_cache(cache: config_pb2.Cache) -> None:
+    given = {field.name for field, _ in cache.ListFields()}
+    for name, default in _CACHE_TIMES.items():
+        if name not in given:
+            getattr(cache, name).FromTimedelta(default)
+    cache.entries = cache.entries or 1_000_000
+
+
+def _fill_ldap(ldap: config_pb2.LdapDirectory) -> None:
+    if not ldap.HasField("timeout"):
+        ldap.timeout.FromTimedelta(timedelta(seconds=2))
+    ldap.connections = ldap.connections or 4
+    ldap.preset = ldap.preset or config_pb2.LDAP_PRESET_GENERIC
+    ldap.domain_base = ldap.domain_base or ldap.base
+    if not ldap.tls and any(not is_loopback_url(url) for url in ldap.urls if url.startswith("ldap://")):
+        ldap.tls = config_pb2.LDAP_TLS_STARTTLS
+
+
+_CACHE_TIMES: dict[str, timedelta] = {
+    "timeout": timedelta(milliseconds=100),
+    "soft_ttl": timedelta(minutes=10),
+    "hard_ttl": timedelta(hours=24),
+    "negative_ttl": timedelta(seconds=30),
+}

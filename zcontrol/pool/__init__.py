@@ -1,0 +1,1 @@
+"""The pool: its rules, and where it is kept."""
