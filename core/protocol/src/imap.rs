@@ -1,5 +1,46 @@
-//! IMAP (RFC 3501, RFC 9051) before login.
+//! IMAP (RFC 3501, RFC 9051) up to the login; what follows is the backend's and passes unread.
+//!
+//! [`command`] reads what a client says, [`response`] what a backend says; the two machines stand on them and do not
+//! know each other.
+
+mod capability;
+mod client;
+pub mod command;
+mod identity;
+pub mod response;
+mod server;
+mod syntax;
+
+pub use syntax::Tag;
+
+use crate::{Client, ClientSetting, Protocol, Server, ServerSetting};
 
 /// The protocol.
 #[derive(Debug)]
 pub struct Imap;
+
+impl Protocol for Imap {
+    fn name(&self) -> &'static str {
+        "imap"
+    }
+
+    fn alpn(&self) -> &'static [u8] {
+        b"imap"
+    }
+
+    fn server(&self, setting: ServerSetting) -> Box<dyn Server> {
+        Box::new(server::ImapServer::new(setting))
+    }
+
+    fn client(&self, setting: ClientSetting) -> Box<dyn Client> {
+        Box::new(client::ImapClient::new(setting))
+    }
+
+    fn goodbye(&self, text: &str) -> Vec<u8> {
+        format!("* BYE {text}\r\n").into_bytes()
+    }
+
+    fn offerable(&self) -> &'static [&'static str] {
+        capability::OFFERABLE
+    }
+}

@@ -1,0 +1,200 @@
+//! What a client says before its login: commands cut out of the input, literals included, and read into [`Command`].
+//!
+//! [`Reader`] finds where a command ends; it leaves the octets in the input, where they are wiped, and counts none
+//! twice. [`grammar`] then reads it whole. Both agree because a literal's header is one only at the end of a line.
+//! A line ends in CR LF; one that ends in LF alone is refused with BAD, one with a CR or NUL inside too.
+
+mod grammar;
+
+use crate::name::BadName;
+use crate::sasl::Mechanism;
+use crate::{Input, Name, Secret};
+
+use super::syntax::{Ending, Tag, ending};
+
+pub use grammar::Verb;
+
+/// Longest literal before login. Names have [`MAX_NAME`](crate::name::MAX_NAME), tokens go by AUTHENTICATE, and RFC 7888
+/// gives LITERAL- the same bound.
+pub const MAX_LITERAL: usize = 4096;
+
+/// The parameters of an ID (RFC 2971), without the `x-` keys, which only a proxy may say.
+pub type Parameters = Vec<(String, Option<String>)>;
+
+/// The commands that are known before login.
+#[derive(Debug)]
+pub enum Command {
+    /// Log in by SASL.
+    Authenticate {
+        /// None: one that we do not have.
+        mechanism: Option<Mechanism>,
+        /// The base64 of RFC 4959.
+        initial: Option<Secret>,
+    },
+    /// Say what you can.
+    Capability,
+    /// Who is who; none: `NIL`.
+    Id(Parameters),
+    /// Log in.
+    Login {
+        /// Whose password it is.
+        name: Name,
+        /// Not empty.
+        password: Secret,
+    },
+    /// Goodbye.
+    Logout,
+    /// Nothing.
+    Noop,
+    /// TLS, please.
+    StartTls,
+}
+
+/// Why a command is refused, in words for the client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refused {
+    /// A line that ends in LF alone: guessing where a line ends is how commands are smuggled.
+    #[error("line does not end in CR LF")]
+    BareLf,
+    /// A password of no octets: some directories take it for an anonymous bind.
+    #[error("password is empty")]
+    EmptyPassword,
+    /// Beyond the bounds of RFC 2971, section 3.3.
+    #[error("ID has more than 30 fields, or one that is too long")]
+    Id,
+    /// The name is none.
+    #[error("{0}")]
+    Name(BadName),
+    /// Arguments that the command's grammar does not know.
+    #[error("syntax error in the arguments")]
+    Syntax,
+    /// No tag, too long a tag, or one of other characters.
+    #[error("no valid tag")]
+    Tag,
+    /// A literal longer than [`MAX_LITERAL`] or than the command may be.
+    #[error("literal is too long")]
+    TooLong,
+    /// No command that may come before login.
+    #[error("unknown command, or not allowed before login")]
+    Unknown,
+}
+
+/// What a [`Reader`] found.
+#[derive(Debug)]
+pub enum Read {
+    /// A command, consumed, that nobody can obey.
+    Bad {
+        /// None: there was no legal tag.
+        tag: Option<Tag>,
+        /// Why.
+        refused: Refused,
+    },
+    /// A command, consumed.
+    Command {
+        /// To answer under.
+        tag: Tag,
+        /// What is wanted.
+        command: Command,
+    },
+    /// The client waits for leave to send a literal of this command. Give it and read on, or [`Reader::drop_command`].
+    Literal {
+        /// None: there is no legal tag.
+        tag: Option<Tag>,
+        /// The command it is for.
+        verb: Verb,
+    },
+    /// More bytes are needed.
+    More,
+}
+
+/// The next command cannot be told from the rest of this one, which is longer than allowed: only closing helps.
+#[derive(Debug)]
+pub struct Endless {
+    /// The tag to tell it under.
+    pub tag: Option<Tag>,
+}
+
+/// How far a command has been read. Its octets stay in the input until it is whole.
+#[derive(Debug, Default)]
+pub struct Reader {
+    /// Where the line now being read begins: behind the last literal.
+    line: usize,
+    /// Where the last line that was read whole ends.
+    read: usize,
+    /// No LF before.
+    searched: usize,
+}
+
+impl Reader {
+    /// Reads on, up to `most` octets a command.
+    ///
+    /// # Errors
+    /// See [`Endless`].
+    pub fn read(&mut self, input: &mut Input, most: usize) -> Result<Read, Endless> {
+        loop {
+            let bytes = input.bytes();
+            let Some(end) = self.line_end(bytes) else {
+                self.searched = bytes.len().max(self.line);
+                return if bytes.len() > most { Err(endless(bytes)) } else { Ok(Read::More) };
+            };
+            let line = bytes.get(self.line..end).unwrap_or_default();
+            if end > most {
+                return Err(endless(bytes));
+            }
+            self.read = end;
+            match ending(line) {
+                Ending::BareLf => return Ok(self.take(input, Some(Refused::BareLf))),
+                Ending::Literal { size, waits } => {
+                    let next = usize::try_from(size).ok().filter(|&size| size <= MAX_LITERAL);
+                    let next = next.and_then(|size| end.checked_add(size)).filter(|&next| next <= most);
+                    match (next, waits) {
+                        (Some(next), true) => {
+                            let (tag, verb) = grammar::opening(bytes);
+                            self.skip_to(next);
+                            return Ok(Read::Literal { tag, verb });
+                        }
+                        (Some(next), false) => self.skip_to(next),
+                        (None, true) => return Ok(self.take(input, Some(Refused::TooLong))),
+                        (None, false) => return Err(endless(bytes)),
+                    }
+                }
+                Ending::Plain => return Ok(self.take(input, None)),
+                Ending::Unreadable => return Err(endless(bytes)),
+            }
+        }
+    }
+
+    /// Forgets a command whose literal gets no leave; the client goes on with its next command.
+    pub fn drop_command(&mut self, input: &mut Input) {
+        input.consume(self.read);
+        *self = Self::default();
+    }
+
+    fn line_end(&self, bytes: &[u8]) -> Option<usize> {
+        let from = self.searched.max(self.line);
+        let at = bytes.get(from..)?.iter().position(|&octet| octet == b'\n')?;
+        from.checked_add(at)?.checked_add(1)
+    }
+
+    fn skip_to(&mut self, next: usize) {
+        self.line = next;
+        self.searched = next;
+    }
+
+    fn take(&mut self, input: &mut Input, refused: Option<Refused>) -> Read {
+        let command = input.bytes().get(..self.read).unwrap_or_default();
+        let read = match refused {
+            Some(refused) => Read::Bad { tag: grammar::opening(command).0, refused },
+            None => grammar::read(command),
+        };
+        self.drop_command(input);
+        read
+    }
+}
+
+fn endless(bytes: &[u8]) -> Endless {
+    Endless { tag: grammar::opening(bytes).0 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! The conversation with a client, from the greeting to its login.
+//!
+//! Nothing that the client said is said back but a legal tag (ALPACA: a browser can be made to talk to a mail port, and
+//! must find no words of its own in the answer).
+
+use std::sync::Arc;
+
+use crate::sasl::{self, Exchange, Mechanism, Progress};
+use crate::{Error, Input, Login, LoginOffer, Refusal, Replay, Secret, Server, ServerSetting, Step, Success, Then};
+
+use super::capability;
+use super::command::{Command, Endless, Parameters, Read, Reader, Refused, Verb};
+use super::syntax::{Tag, printable};
+
+/// What a browser's first line begins with. Methods are case-sensitive (RFC 9110, section 9.1), and no mail client
+/// takes one for a tag.
+const HTTP: [&[u8]; 10] =
+    [b"CONNECT ", b"DELETE ", b"GET ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"POST ", b"PRI * ", b"PUT ", b"TRACE "];
+
+/// Longest line of a SASL response, with its CR LF.
+const MAX_RESPONSE: usize = sasl::MAX_LINE + 2;
+
+/// Longest text of a refusal that is not ours.
+const MAX_TOLD: usize = 200;
+
+const PRIVACY_REQUIRED: &str = "NO [PRIVACYREQUIRED] Use TLS first; a password that was sent without it is not safe.";
+
+/// Faces a client.
+pub(super) struct ImapServer {
+    setting: ServerSetting,
+    /// Commands that were refused.
+    bad: u32,
+    /// The client's last ID.
+    id: Parameters,
+    state: State,
+}
+
+enum State {
+    /// Between commands, or within one.
+    Command(Reader),
+    /// A login is with the session, which will say what became of it.
+    Deciding(Tag),
+    /// Nothing more is read.
+    Over,
+    /// The client is asked for a SASL response.
+    Responding(Asked),
+    /// TLS begins.
+    Securing,
+}
+
+struct Asked {
+    tag: Tag,
+    mechanism: Mechanism,
+    exchange: Exchange,
+}
+
+/// What became of one piece of input; none: there may be more to do.
+type Outcome = Result<Option<Step>, Error>;
+
+impl ImapServer {
+    pub(super) fn new(setting: ServerSetting) -> Self {
+        Self { setting, bad: 0, id: Parameters::new(), state: State::Command(Reader::default()) }
+    }
+
+    fn command(&mut self, mut reader: Reader, input: &mut Input, out: &mut Vec<u8>) -> Outcome {
+        if HTTP.iter().any(|verb| input.bytes().starts_with(verb)) {
+            return Err(Error::SpeaksHttp);
+        }
+        match reader.read(input, self.setting.max_command) {
+            Ok(Read::More) => {
+                self.state = State::Command(reader);
+                Ok(Some(Step::More))
+            }
+            Ok(Read::Bad { tag, refused }) => self.bad(tag.as_ref(), refused, out),
+            Ok(Read::Command { tag, command }) => {
+                self.state = State::Command(reader);
+                self.obey(tag, command, input, out)
+            }
+            Ok(Read::Literal { tag: Some(_), verb: Verb::Id }) => self.let_in(reader, out),
+            Ok(Read::Literal { tag: Some(_), verb: Verb::Login }) if self.may_log_in() => self.let_in(reader, out),
+            Ok(Read::Literal { tag, verb }) => {
+                reader.drop_command(input);
+                match verb {
+                    // Refused now, the password is never sent.
+                    Verb::Login => self.refuse_command(tag.as_ref(), PRIVACY_REQUIRED, out),
+                    Verb::Other => self.bad(tag.as_ref(), Refused::Unknown, out),
+                    _ => self.bad(tag.as_ref(), Refused::Syntax, out),
+                }
+            }
+            Err(Endless { tag }) => {
+                say(tag.as_ref(), "BAD Command is longer than allowed.", out);
+                Err(self.end(Error::CommandTooLong, "Command is longer than allowed.", out))
+            }
+        }
+    }
+
+    /// Gives leave to send a literal.
+    fn let_in(&mut self, reader: Reader, out: &mut Vec<u8>) -> Outcome {
+        out.extend_from_slice(b"+ Go on.\r\n");
+        self.state = State::Command(reader);
+        Ok(None)
+    }
+
+    fn obey(&mut self, tag: Tag, command: Command, input: &Input, out: &mut Vec<u8>) -> Outcome {
+        match command {
+            Command::Authenticate { .. } | Command::Login { .. } if !self.may_log_in() => {
+                self.refuse_command(Some(&tag), PRIVACY_REQUIRED, out)
+            }
+            Command::Authenticate { mechanism, initial } => self.authenticate(tag, mechanism, initial.as_ref(), out),
+            Command::Capability => {
+                out.extend(format!("* CAPABILITY {}\r\n", capability::offered(&self.setting)).into_bytes());
+                Ok(done(&tag, "Capability", out))
+            }
+            Command::Id(parameters) => {
+                self.id = parameters;
+                out.extend_from_slice(b"* ID (\"name\" \"zproxy\")\r\n");
+                Ok(done(&tag, "ID", out))
+            }
+            Command::Login { name, password } => {
+                let credentials = sasl::Credentials { authzid: None, name, password };
+                Ok(Some(self.decide(tag, "LOGIN", credentials)))
+            }
+            Command::Logout => {
+                self.goodbye("Logging out", out);
+                done(&tag, "Logout", out);
+                Ok(Some(Step::Goodbye))
+            }
+            Command::Noop => Ok(done(&tag, "Noop", out)),
+            Command::StartTls => self.start_tls(&tag, input, out),
+        }
+    }
+
+    fn start_tls(&mut self, tag: &Tag, input: &Input, out: &mut Vec<u8>) -> Outcome {
+        if self.setting.login == LoginOffer::Now {
+            return self.refuse_command(Some(tag), "BAD STARTTLS is not offered.", out);
+        }
+        if !input.is_empty() {
+            say(Some(tag), "BAD Nothing may follow STARTTLS.", out);
+            return Err(self.end(Error::BytesBehindStarttls, "Nothing may follow STARTTLS.", out));
+        }
+        say(Some(tag), "OK Begin TLS now.", out);
+        self.state = State::Securing;
+        Ok(Some(Step::StartTls))
+    }
+
+    fn authenticate(
+        &mut self,
+        tag: Tag,
+        mechanism: Option<Mechanism>,
+        initial: Option<&Secret>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let Some(mechanism) = mechanism else {
+            return self.refuse_command(Some(&tag), "NO Unknown authentication mechanism.", out);
+        };
+        let exchange = Exchange::begin(mechanism);
+        let progress = match initial {
+            Some(response) => exchange.initial(response.expose()),
+            None => Ok(Progress::Challenge(exchange)),
+        };
+        self.progress(tag, mechanism, progress, out)
+    }
+
+    fn respond(&mut self, asked: Asked, input: &mut Input, out: &mut Vec<u8>) -> Outcome {
+        let Asked { tag, mechanism, exchange } = asked;
+        let length = input.line_len();
+        if length.unwrap_or(input.len()) > MAX_RESPONSE {
+            say(Some(&tag), "BAD Response is longer than allowed.", out);
+            return Err(self.end(Error::CommandTooLong, "Response is longer than allowed.", out));
+        }
+        let Some(length) = length else {
+            self.state = State::Responding(Asked { tag, mechanism, exchange });
+            return Ok(Some(Step::More));
+        };
+        let line = input.bytes().get(..length).unwrap_or_default();
+        let progress = line.strip_suffix(b"\r\n").map(|response| exchange.respond(response));
+        input.consume(length);
+        match progress {
+            Some(progress) => self.progress(tag, mechanism, progress, out),
+            None => self.bad(Some(&tag), Refused::BareLf, out),
+        }
+    }
+
+    fn progress(
+        &mut self,
+        tag: Tag,
+        mechanism: Mechanism,
+        progress: Result<Progress, sasl::Refused>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        match progress {
+            Ok(Progress::Challenge(exchange)) => {
+                out.extend(format!("+ {}\r\n", exchange.challenge()).into_bytes());
+                self.state = State::Responding(Asked { tag, mechanism, exchange });
+                Ok(None)
+            }
+            Ok(Progress::Done(credentials)) => Ok(Some(self.decide(tag, mechanism.name(), credentials))),
+            Err(refused @ (sasl::Refused::EmptyPassword | sasl::Refused::Name(_))) => {
+                self.refuse_command(Some(&tag), &format!("NO Cannot log in: {refused}."), out)
+            }
+            Err(refused) => self.refuse_command(Some(&tag), &format!("BAD Cannot log in: {refused}."), out),
+        }
+    }
+
+    fn decide(&mut self, tag: Tag, mechanism: &'static str, credentials: sasl::Credentials) -> Step {
+        self.state = State::Deciding(tag);
+        Step::Login(Login {
+            name: credentials.name,
+            authzid: credentials.authzid,
+            password: credentials.password,
+            mechanism,
+            replay: Replay { id: self.id.clone(), utf8: false },
+        })
+    }
+
+    fn bad(&mut self, tag: Option<&Tag>, refused: Refused, out: &mut Vec<u8>) -> Outcome {
+        let condition = match refused {
+            Refused::EmptyPassword | Refused::Name(_) => "NO Cannot log in",
+            _ => "BAD Not done",
+        };
+        self.refuse_command(tag, &format!("{condition}: {refused}."), out)
+    }
+
+    /// Refuses a command and counts it.
+    fn refuse_command(&mut self, tag: Option<&Tag>, text: &str, out: &mut Vec<u8>) -> Outcome {
+        say(tag, text, out);
+        self.bad = self.bad.saturating_add(1);
+        if self.bad > self.setting.bad_commands {
+            return Err(self.end(Error::TooManyBadCommands, "Too many bad commands.", out));
+        }
+        self.state = State::Command(Reader::default());
+        Ok(None)
+    }
+
+    fn may_log_in(&self) -> bool {
+        self.setting.login != LoginOffer::OnlyAfterTls
+    }
+
+    fn end(&mut self, error: Error, text: &str, out: &mut Vec<u8>) -> Error {
+        self.goodbye(text, out);
+        error
+    }
+}
+
+impl Server for ImapServer {
+    fn greet(&mut self, out: &mut Vec<u8>) {
+        let offered = capability::offered(&self.setting);
+        out.extend(format!("* OK [CAPABILITY {offered}] {} ready.\r\n", self.setting.hostname).into_bytes());
+    }
+
+    fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<Step, Error> {
+        loop {
+            let outcome = match std::mem::replace(&mut self.state, State::Over) {
+                State::Command(reader) => self.command(reader, input, out)?,
+                State::Responding(asked) => self.respond(asked, input, out)?,
+                waiting @ (State::Deciding(_) | State::Over | State::Securing) => {
+                    self.state = waiting;
+                    Some(Step::More)
+                }
+            };
+            if let Some(step) = outcome {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn secured(&mut self) {
+        self.bad = 0;
+        self.id.clear();
+        self.setting.login = LoginOffer::Now;
+        self.state = State::Command(Reader::default());
+    }
+
+    fn offer(&mut self, shared: Arc<[String]>) {
+        self.setting.shared = shared;
+    }
+
+    fn welcome(&mut self, success: &Success, out: &mut Vec<u8>) {
+        let State::Deciding(tag) = std::mem::replace(&mut self.state, State::Over) else { return };
+        out.extend_from_slice(&success.before);
+        out.extend(format!("{} OK ", tag.as_str()).into_bytes());
+        out.extend_from_slice(if success.text.is_empty() { b"Logged in." } else { &success.text });
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, then: Then, out: &mut Vec<u8>) {
+        let State::Deciding(tag) = std::mem::replace(&mut self.state, State::Over) else { return };
+        say(Some(&tag), &refusal_text(refusal), out);
+        match then {
+            Then::Close => self.goodbye("Goodbye.", out),
+            Then::TryAgain => self.state = State::Command(Reader::default()),
+        }
+    }
+
+    fn goodbye(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.state = State::Over;
+        out.extend(format!("* BYE {}\r\n", printable(text.as_bytes(), MAX_TOLD)).into_bytes());
+    }
+}
+
+fn refusal_text(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Credentials => "NO [AUTHENTICATIONFAILED] Authentication failed.".to_owned(),
+        Refusal::Temporary => "NO [UNAVAILABLE] Temporary failure, try again later.".to_owned(),
+        Refusal::Told { code, text } => {
+            let mut code: String = printable(code.as_bytes(), MAX_TOLD);
+            code.retain(|letter| !"[] ".contains(letter));
+            let text = printable(text.as_bytes(), MAX_TOLD);
+            let text = if text.trim().is_empty() { "Login refused." } else { &text };
+            if code.is_empty() { format!("NO {text}") } else { format!("NO [{code}] {text}") }
+        }
+    }
+}
+
+/// Writes a status response.
+fn say(tag: Option<&Tag>, text: &str, out: &mut Vec<u8>) {
+    out.extend(format!("{} {text}\r\n", tag.map_or("*", Tag::as_str)).into_bytes());
+}
+
+/// Says that a command is done.
+fn done(tag: &Tag, command: &str, out: &mut Vec<u8>) -> Option<Step> {
+    say(Some(tag), &format!("OK {command} completed."), out);
+    None
+}
