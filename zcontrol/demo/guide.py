@@ -1,0 +1,88 @@
+"""What the demo tells: what runs where, and what to try. Lines indented by four are commands, ready to be pasted."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from zcontrol.demo.accounts import ACCOUNTS, HOSTNAME, PASSWORD
+from zcontrol.demo.dovecot import PORTS
+from zcontrol.demo.stage import NEWCOMER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zcontrol.demo.stage import Stage
+
+MOVED = "budi@tgg.net.id"
+
+
+def guide(stage: Stage, addresses: Mapping[str, str], program: str) -> str:
+    """Return the text; `addresses` is where each listener of the proxy listens."""
+    port = {name: int(address.rpartition(":")[2]) for name, address in addresses.items()}
+    zproxy = f"{shlex.quote(program)} --config {stage.config_file.name}"
+    trusted = stage.certificate_file.name
+
+    def curl(url: str, listener: str, user: str) -> str:
+        command = ["curl", "-sS", "--cacert", trusted]
+        command += ["--resolve", f"{HOSTNAME}:{port[listener]}:127.0.0.1", "--user", f"{user}:{PASSWORD}"]
+        return shlex.join([*command, f"{listener}://{HOSTNAME}:{port[listener]}/{url}"])
+
+    newcomer = stage.servers[NEWCOMER]
+    return TEXT.format(
+        directory=shlex.quote(str(stage.directory)),
+        servers=_servers(stage, addresses),
+        password=PASSWORD,
+        read_siti=curl("INBOX;MAILINDEX=1", "imaps", "siti@tgg.net.id"),
+        read_sarbini=curl("INBOX;MAILINDEX=1", "imaps", "sarbini@gec-course.com"),
+        read_bare=curl("1", "pop3s", "siti"),
+        starttls=f"openssl s_client -connect 127.0.0.1:{port['imap']} -starttls imap -servername {HOSTNAME} "
+        f"-CAfile {trusted} -brief </dev/null",
+        pool_list=f"{zproxy} pool list",
+        explain=f"{zproxy} route explain {MOVED}",
+        pool_add=f"{zproxy} pool add {NEWCOMER} --host {newcomer.address} "
+        f"--imap {PORTS['imap']} --pop3 {PORTS['pop3']}",
+        move=f"sed -i 's/^{MOVED},.*/{MOVED},{NEWCOMER}/' {stage.accounts_file.name}",
+        read_budi=curl("INBOX;MAILINDEX=1", "imaps", MOVED),
+        records=f"cat {stage.records_file.name}",
+    )
+
+
+def _servers(stage: Stage, addresses: Mapping[str, str]) -> str:
+    lines = [f"  {HOSTNAME}  " + "  ".join(f"{name.upper()} {address}" for name, address in addresses.items())]
+    for name, server in stage.servers.items():
+        accounts = " ".join(ACCOUNTS[name]) if name in ACCOUNTS else "not in the pool yet"
+        lines.append(f"  {name}  {server.address:15}  {accounts}")
+    return "\n".join(lines)
+
+
+TEXT = """\
+zproxy before two mailbox servers, on loopback only. Ctrl-C ends everything and removes all files.
+
+{servers}
+
+Every password is {password}. Try in another terminal:
+    cd {directory}
+
+Read mail by IMAPS. One host name, two servers: the message says on which one the account lives.
+    {read_siti}
+    {read_sarbini}
+
+By POP3S, with a name that lacks its domain: the host name asked for supplies it.
+    {read_bare}
+
+STARTTLS, and the certificate.
+    {starttls}
+
+The pool, and how a name is routed.
+    {pool_list}
+    {explain}
+
+Bring in a third server, move an account there, read its mail again; no session is lost.
+    {pool_add}
+    {move}
+    {read_budi}
+
+What each session left: who, from where, to which server, how long each step took.
+    {records}
+"""
