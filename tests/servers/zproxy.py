@@ -130,8 +130,7 @@ def backend(server: MailboxServer, **endpoints: Config) -> Config:
 
 def directory_file(path: Path, homes: dict[str, str]) -> Config:
     """Write a file directory of accounts and their homes, and return the config that names it."""
-    accounts = [{"account": account, "home": home} for account, home in homes.items()]
-    path.write_text(f"accounts = {toml(accounts)}\n")
+    path.write_text("account,home\n" + "".join(f"{account},{home}\n" for account, home in homes.items()))
     return {"file": {"path": str(path)}}
 
 
@@ -170,7 +169,7 @@ def two_mailboxes(directory: Path, authority: Authority, mailboxes: dict[str, Ma
                 {"hosts": ["mail.gec-course.com"], "domain": "gec-course.com"},
             ]
         },
-        "directory": directory_file(directory / "accounts.toml", HOMES),
+        "directory": directory_file(directory / "accounts.csv", HOMES),
         "backends": [
             backend(
                 one,
