@@ -28,8 +28,8 @@ enum State {
     Capa,
     /// CAPA, and `+OK` came.
     CapaLines(Capabilities),
-    /// Nothing, and nothing will be: the conversation is over, or TLS has it.
-    Done,
+    /// Nothing, and nothing will be: the conversation is over, or TLS has it. Keeps what was awaited last.
+    Done(&'static str),
     /// XCLIENT or XOIP.
     Forward(&'static str),
     /// Nothing yet: backends greet.
@@ -52,7 +52,7 @@ impl Pop3Client {
     /// What a line leads to; none: go on with the next.
     fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
         let phase = self.phase();
-        match std::mem::replace(&mut self.state, State::Done) {
+        match std::mem::replace(&mut self.state, State::Done(phase)) {
             State::CapaLines(mut capabilities) => {
                 if capabilities.line(line)? {
                     return self.capable(capabilities, out);
@@ -127,7 +127,7 @@ impl Pop3Client {
 
     fn authenticate(&self, capabilities: &Capabilities, out: &mut Vec<u8>) -> Result<State, Error> {
         let Goal::Login(login) = &self.goal else {
-            return Ok(State::Done);
+            return Ok(State::Done(self.phase()));
         };
         if capabilities.plain() {
             return Ok(auth_plain(login, out));
@@ -158,7 +158,7 @@ impl Client for Pop3Client {
         loop {
             let sent = out.len();
             let step = match self.state {
-                State::Done => return Ok(ClientStep::More),
+                State::Done(_) => return Ok(ClientStep::More),
                 State::Secured => {
                     self.state = self.begin(out);
                     None
@@ -195,7 +195,7 @@ impl State {
         match self {
             Self::Auth(_) => "auth",
             Self::Capa | Self::CapaLines(_) => "capa",
-            Self::Done => "done",
+            Self::Done(phase) => phase,
             Self::Forward(_) => "forward",
             Self::Greeting => "greeting",
             Self::Pass => "pass",
