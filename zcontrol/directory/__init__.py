@@ -1,0 +1,17 @@
+"""Directories: where the control plane learns who exists and where they live."""
+
+from zcontrol.directory.base import Directory
+from zcontrol.directory.file import FileDirectory
+from zcontrol.errors import DirectoryError
+from zcontrol.v1 import config_pb2
+
+__all__ = ["open_directory"]
+
+
+def open_directory(config: config_pb2.Directory) -> Directory:
+    """The directory that the config names; raises `DirectoryError` if it cannot be used at all."""
+    match config.WhichOneof("source"):
+        case "file":
+            return FileDirectory(config.file.path)
+        case _:
+            raise DirectoryError("no directory is configured: set directory.file or directory.ldap")

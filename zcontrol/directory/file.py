@@ -1,0 +1,83 @@
+"""Accounts in a TOML or CSV file, loaded again when the file changes; a bad file keeps the old one in force."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Final, final
+
+import structlog
+
+from zcontrol.directory.accounts_file import read_accounts
+from zcontrol.directory.base import Change, Directory, Found, Outcome
+from zcontrol.errors import DirectoryFileError
+
+log = structlog.get_logger(__name__)
+
+
+@final
+class FileDirectory(Directory):
+    """The accounts of one file."""
+
+    has_ids = True
+
+    def __init__(self, path: str | Path) -> None:
+        """Load the file; raises `DirectoryFileError` if it cannot be used."""
+        self._path = Path(path)
+        self._seen = _state(self._path)
+        self._accounts = read_accounts(self._path)
+
+    async def find(self, names: Sequence[str]) -> list[Outcome]:
+        """Look up names, aliases and ids."""
+        return [self._accounts.get(name) for name in names]
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """Watch the file, and tell which accounts a new one has changed."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if change := await self.reload():
+                yield change
+
+    async def reload(self) -> Change | None:
+        """Load the file if it is not the one that was loaded last; none: nothing is different."""
+        state = _state(self._path)
+        if state == self._seen:
+            return None
+        # Also when it turns out bad: it is told once, and read again when it changes again.
+        self._seen = state
+        try:
+            accounts = await asyncio.to_thread(read_accounts, self._path)
+        except DirectoryFileError as error:
+            log.warning("the directory file is bad, the one before stays in force", reason=str(error))
+            return None
+        change = _difference(self._accounts, accounts)
+        self._accounts = accounts
+        log.info("directory file loaded", path=str(self._path), names=len(accounts))
+        return change
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What a changed file does not share with the one before, also when it was moved into place."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def _difference(old: dict[str, Found], new: dict[str, Found]) -> Change | None:
+    names = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    if not names:
+        return None
+    if len(names) > LISTED:
+        return Change(everything=True)
+    changed = [*(old[name] for name in names if name in old), *(new[name] for name in names if name in new)]
+    return Change(accounts=frozenset(names.union(*((found.account, found.account_id) for found in changed)) - {""}))
+
+
+# A change reaches every edge within 2 s: half a second to see it leaves the rest for loading and telling.
+POLL_SECONDS: Final = 0.5
+# More names than this are told as "everything".
+LISTED: Final = 1000

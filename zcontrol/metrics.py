@@ -1,0 +1,34 @@
+"""The control plane's metrics, each defined once; whoever counts imports it from here.
+
+Counted by batch, not by name: an increment costs as much as a look-up in a cache.
+"""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ROUTE_CACHE: Final = Counter(
+    "zproxy_route_cache", "Questions to control's route caches", ["result"]
+)  # hit | stale | negative | miss
+
+MEMCACHED_UNSEALED: Final = Counter(
+    "zproxy_memcached_unsealed", "Values in memcached that nobody who holds the seal key wrote for that name"
+)
+MEMCACHED_FAILURES: Final = Counter("zproxy_memcached_failures", "Round trips that failed or were too late", ["server"])
+
+DIRECTORY_BATCH: Final = Histogram(
+    "zproxy_directory_batch_names", "Names a batch to the directory", buckets=(1, 2, 4, 8, 16, 32, 64)
+)
+DIRECTORY_SECONDS: Final = Histogram("zproxy_directory_batch_seconds", "Time of a batch to the directory")
+DIRECTORY_NAMES: Final = Counter("zproxy_directory_names", "Names the directory was asked for", ["result"])
+# found | unknown | unavailable | fault
+DIRECTORY_FAILURES: Final = Counter("zproxy_directory_failures", "Failures of a replica of the directory", ["replica"])
+DIRECTORY_UP: Final = Gauge("zproxy_directory_up", "Whether the directory answered last time it was asked")
+
+UNKNOWN_HOME: Final = Counter(
+    "zproxy_unknown_home", "Answers that failed because the pool has no backend or group for the account's home"
+)
+STALE_SERVED: Final = Counter(
+    "zproxy_route_stale_served", "Routes served past their soft TTL because the directory could not be reached"
+)
+INVALIDATIONS: Final = Counter("zproxy_route_invalidations", "Invalidations of routes")

@@ -1,0 +1,110 @@
+"""Explain: the way of one login, told to people a sentence a step."""
+
+import time
+
+from zcontrol.errors import DirectoryError, UnusableNameError
+from zcontrol.routing.cache import Entry
+from zcontrol.routing.names import Qualified
+from zcontrol.routing.resolver import Resolver
+from zcontrol.v1 import pool_pb2, route_pb2
+
+
+async def explain(
+    resolver: Resolver, pool: pool_pb2.Pool, request: route_pb2.ExplainRequest
+) -> route_pb2.ExplainResponse:
+    """How a name was normalised, qualified, looked up, cached, and which backend it would reach and why."""
+    told = route_pb2.ExplainResponse(source="none")
+    steps: list[str] = []
+    try:
+        question = resolver.names.qualify(
+            request.login.encode(), request.virtual_host, request.local_address, steps=steps
+        )
+    except UnusableNameError as error:
+        told.failure = f"nobody's name: {error}"
+        return told
+    told.steps.extend(steps)
+    if entry := await _entry(resolver, question, told, bypass_cache=request.bypass_cache):
+        _describe(resolver, entry, told)
+        if not told.failure:
+            _choose(pool, request.service or "imap", told)
+    return told
+
+
+async def _entry(
+    resolver: Resolver, question: Qualified, told: route_pb2.ExplainResponse, *, bypass_cache: bool
+) -> Entry | None:
+    entry = None if bypass_cache else await resolver.cached(question)
+    now = time.time()
+    if entry and now < entry.soft:
+        told.source = "cache"
+        told.steps.append(f"in the cache, good for another {entry.soft - now:.0f} s")
+        return entry
+    if entry:
+        told.steps.append("in the cache, but past its soft TTL")
+    else:
+        told.steps.append("the cache was not asked" if bypass_cache else "not in the cache")
+    said = (await resolver.ask(question)).said
+    match said:
+        case Entry():
+            told.source = "directory"
+            told.steps.append("the directory knows it")
+            return said
+        case DirectoryError():
+            told.failure = f"the directory cannot say: {said}"
+        case None:
+            told.source = "directory"
+            told.failure = "the directory knows nobody of that name"
+    return None
+
+
+def _describe(resolver: Resolver, entry: Entry, told: route_pb2.ExplainResponse) -> None:
+    told.age_seconds = max(0, int(time.time() - entry.looked_up))
+    answer = resolver.answer(entry)
+    route = route_pb2.Route.FromString(entry.route)
+    status = route_pb2.AccountStatus.Name(route.status).removeprefix("ACCOUNT_STATUS_").lower()
+    told.steps.append(f"account {route.account}, {status}, home {route.home or 'not set'!r}")
+    if answer.HasField("fault"):
+        told.route.CopyFrom(route)
+        told.failure = answer.fault.reason
+        return
+    told.route.CopyFrom(answer.route)
+    if route.status in (route_pb2.ACCOUNT_STATUS_LOCKED, route_pb2.ACCOUNT_STATUS_CLOSED):
+        told.failure = f"the account is {status}: refused like a wrong password"
+    elif route.status == route_pb2.ACCOUNT_STATUS_MAINTENANCE:
+        told.failure = "the account is in maintenance: a temporary failure"
+
+
+def _choose(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) -> None:
+    """Which backend serves, as far as the pool says; between several, health and hashing decide in the edge."""
+    home = told.route.home
+    if not home:
+        home = pool.defaults.http if service == "http" else pool.defaults.mail
+        told.steps.append(f"no home of its own, by default {home or 'none'!r}")
+    members = [backend for backend in pool.backends if home in (backend.name, backend.group) and home]
+    usable = [backend for backend in members if _serves(backend, home) and _port(backend, service)]
+    if not usable:
+        told.failure = f"nothing serves {service} for {home!r}: " + (", ".join(map(_state, members)) or "no backend")
+        return
+    told.steps.append(f"served by {', '.join(map(_state, usable))}")
+    if len(usable) > 1:
+        told.steps.append("several can; the edge chooses by health, weight and the account's hash")
+        return
+    backend = usable[0]
+    told.backend = backend.name
+    told.endpoint = f"{backend.host}:{_port(backend, service)}"
+
+
+def _serves(backend: pool_pb2.Backend, home: str) -> bool:
+    if backend.state == pool_pb2.BACKEND_STATE_DRAINING:
+        return backend.name == home
+    return backend.state != pool_pb2.BACKEND_STATE_MAINTENANCE
+
+
+def _port(backend: pool_pb2.Backend, service: str) -> int:
+    endpoint = getattr(backend.endpoints, service, None)
+    return endpoint.port if isinstance(endpoint, pool_pb2.Endpoint) else 0
+
+
+def _state(backend: pool_pb2.Backend) -> str:
+    state = pool_pb2.BackendState.Name(backend.state).removeprefix("BACKEND_STATE_").lower()
+    return f"{backend.name} ({'active' if state == 'unspecified' else state})"
