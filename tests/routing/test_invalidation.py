@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from routing.fakes import DOMAIN, Bench, ToldDirectory, account
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routing.fakes import DOMAIN, Bench, ToldDirectory, account
 from zcontrol.errors import DirectoryUnavailableError
 from zcontrol.routing.epochs import Epochs
 from zcontrol.v1 import edge_pb2

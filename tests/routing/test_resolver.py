@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from routing.fakes import DOMAIN, Bench, Clocks, ToldDirectory, account
 
+from routing.fakes import DOMAIN, Bench, Clocks, ToldDirectory, account
 from zcontrol.directory.base import BATCH
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
 from zcontrol.metrics import UNKNOWN_HOME

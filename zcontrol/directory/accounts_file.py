@@ -133,7 +133,7 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
                     lists={key: fields[key].split() for key in LISTS if key in fields},
                 )
         except csv.Error as error:
-            raise DirectoryFileError(f"{path}:{reader.line_num}: {error}") from error
+            raise DirectoryFileError(f"{path}:{reader.reader.line_num}: {error}") from error
 
 
 _FORMATS: Final[dict[str, Callable[[Path], Iterator[_Row]]]] = {".toml": _toml_rows, ".csv": _csv_rows}

@@ -1,0 +1,187 @@
+"""RouteService over its socket: batches, many in flight, and what people ask."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from routing.fakes import DOMAIN, POOL, Bench, ToldDirectory, account
+from zcontrol.errors import DirectoryError
+from zcontrol.services.route import RouteService
+from zcontrol.v1 import edge_pb2, pool_pb2, route_pb2, route_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+class Served:
+    def __init__(self, bench: Bench, stub: route_pb2_grpc.RouteServiceAsyncStub) -> None:
+        self.bench = bench
+        self.stub = stub
+        self.invalidations: list[edge_pb2.Invalidation] = []
+
+
+@pytest.fixture
+def directory() -> ToldDirectory:
+    told = ToldDirectory(account("siti", account_id="id-1"), account("budi", "mbox2.example"), account("x", "gone"))
+    told.errors[f"twice@{DOMAIN}"] = DirectoryError("two entries")
+    return told
+
+
+@asynccontextmanager
+async def serve(directory: ToldDirectory, path: Path) -> AsyncIterator[Served]:
+    bench = Bench(directory=directory)
+    server = grpc.aio.server()
+    served = Served(bench, None)  # type: ignore[arg-type]
+    service = RouteService(bench.resolver, lambda: bench.pool, served.invalidations.append)
+    route_pb2_grpc.add_RouteServiceServicer_to_server(service, server)
+    address = f"unix:{path}/api.sock"
+    server.add_insecure_port(address)
+    await server.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        served.stub = route_pb2_grpc.RouteServiceStub(channel)
+        yield served
+    await server.stop(None)
+    await bench.resolver.close()
+
+
+def batch(number: int, *logins: str) -> route_pb2.LookupBatch:
+    return route_pb2.LookupBatch(id=number, questions=[route_pb2.Question(login=login.encode()) for login in logins])
+
+
+async def test_every_question_of_a_batch_gets_one_answer(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        stream = served.stub.Lookup()
+        answers: dict[int, str] = {}
+        await stream.write(batch(7, "siti", "nobody", "twice", "budi", "\0"))
+        while len(answers) < 5:
+            reply = await stream.read()
+            assert reply.id == 7
+            for answer in reply.answers:
+                assert answer.question not in answers
+                answers[answer.question] = answer.WhichOneof("result")
+        assert answers == {0: "route", 1: "none", 2: "fault", 3: "route", 4: "none"}
+        await stream.done_writing()
+        assert await stream.read() == grpc.aio.EOF
+
+
+async def test_a_batch_that_waits_holds_no_other_up(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        await served.bench.ask("siti")
+        directory.open.clear()
+        directory.began.clear()
+        stream = served.stub.Lookup()
+        await stream.write(batch(1, "budi"))
+        await asyncio.wait_for(directory.began.wait(), 5)
+        await stream.write(batch(2, "siti"))
+        assert (await stream.read()).id == 2
+        directory.open.set()
+        assert (await stream.read()).id == 1
+
+
+async def test_a_stream_has_a_bounded_number_of_batches_in_flight(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        directory.open.clear()
+        stream = served.stub.Lookup()
+        for number in range(40):
+            await stream.write(batch(number, f"u{number}"))
+        await asyncio.wait_for(directory.began.wait(), 5)
+        directory.open.set()
+        assert sorted([(await stream.read()).id for _ in range(40)]) == list(range(40))
+        assert max(len(names) for names in directory.asked) <= 4
+
+
+async def test_an_oversized_batch_is_refused(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        stream = served.stub.Lookup()
+        await stream.write(batch(1, *["siti"] * 257))
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stream.read()
+        assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_edge_that_leaves_takes_nobodys_answer_away(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        directory.open.clear()
+        leaves = served.stub.Lookup()
+        await leaves.write(batch(1, "siti"))
+        await asyncio.wait_for(directory.began.wait(), 5)
+        stays = served.stub.Lookup()
+        await stays.write(batch(2, "siti"))
+        leaves.cancel()
+        directory.open.set()
+        assert (await stays.read()).answers[0].route.home == "mbox-1"
+
+
+async def test_invalidate_answers_with_the_epoch_that_edges_are_told(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        await served.bench.ask("siti")
+        answer = await served.stub.Invalidate(route_pb2.InvalidateRequest(account="siti"))
+        assert served.invalidations == [
+            edge_pb2.Invalidation(epoch=answer.epoch, accounts=[f"siti@{DOMAIN}"], account_ids=["siti", "id-1"])
+        ]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [route_pb2.InvalidateRequest(), route_pb2.InvalidateRequest(all=False), route_pb2.InvalidateRequest(domain=" ")],
+)
+async def test_an_invalidation_of_nothing_is_refused(
+    directory: ToldDirectory, tmp_path: Path, request_: route_pb2.InvalidateRequest
+) -> None:
+    async with serve(directory, tmp_path) as served:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await served.stub.Invalidate(request_)
+        assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_explain_tells_steps_backend_and_source(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        served.bench.clocks.now = time.time()
+        request = route_pb2.ExplainRequest(login="BUDI")
+        first = await served.stub.Explain(request)
+        assert (first.source, first.backend, first.endpoint) == ("directory", "mbox-2", "mbox2.example:1143")
+        assert (first.route.account, first.route.home, first.failure) == (f"budi@{DOMAIN}", "mbox-2", "")
+        assert first.steps[0] == "typed 'BUDI', by case, Unicode and rules 'budi'"
+        assert (await served.stub.Explain(request)).source == "cache"
+        request.bypass_cache = True
+        assert (await served.stub.Explain(request)).source == "directory"
+
+
+@pytest.mark.parametrize(
+    ("login", "failure"),
+    [
+        ("a\0", "nobody's name: has a control"),
+        ("nobody", "the directory knows nobody"),
+        ("twice", "the directory cannot say: two entries"),
+        ("x", "unknown home 'gone'"),
+    ],
+)
+async def test_explain_tells_why_there_is_no_backend(
+    directory: ToldDirectory, tmp_path: Path, login: str, failure: str
+) -> None:
+    async with serve(directory, tmp_path) as served:
+        told = await served.stub.Explain(route_pb2.ExplainRequest(login=login))
+        assert told.failure.startswith(failure)
+        assert told.backend == ""
+
+
+async def test_explain_knows_states_and_groups(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        pool = pool_pb2.Pool(version=2)
+        pool.CopyFrom(POOL)
+        pool.version = 2
+        pool.backends[0].state = pool_pb2.BACKEND_STATE_MAINTENANCE
+        served.bench.pool = pool
+        told = await served.stub.Explain(route_pb2.ExplainRequest(login="siti"))
+        assert told.failure == "nothing serves imap for 'mbox-1': mbox-1 (maintenance)"
+        pool.backends[0].state = pool_pb2.BACKEND_STATE_DRAINING
+        assert (await served.stub.Explain(route_pb2.ExplainRequest(login="siti"))).backend == "mbox-1"
+        told = await served.stub.Explain(route_pb2.ExplainRequest(login="siti", service="pop3"))
+        assert told.failure == "nothing serves pop3 for 'mbox-1': mbox-1 (draining)"
