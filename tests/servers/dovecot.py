@@ -53,9 +53,10 @@ def logins(server: MailboxServer) -> list[LoggedLogin]:
     return [LoggedLogin(**(login.groupdict() | {"tls": login["tls"] is not None})) for login in found]
 
 
-def next_login(server: MailboxServer, *, after: int) -> LoggedLogin:
-    """Wait for the login that follows the first `after` ones."""
-    return until(lambda: logins(server)[after:])[0]
+def login_from(server: MailboxServer, address: str) -> LoggedLogin:
+    """Wait for the one login of a client at `address`, an address that no other client has."""
+    (found,) = until(lambda: [login for login in logins(server) if login.rip == address])
+    return found
 
 
 class StartDovecot(Protocol):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import pytest
 
+from servers.waiting import until
 from zcontrol.demo.accounts import ACCOUNTS, HOSTNAME
 from zcontrol.demo.dovecot import PORTS
 
@@ -94,6 +95,16 @@ class Zproxy:
         """Return the record of each session that has ended."""
         return [json.loads(line) for line in self.records_file.read_text().splitlines()]
 
+    def record_from(self, address: str) -> dict[str, Any]:
+        """Wait for the record of the one session of a client at `address`, an address that no other client has."""
+
+        def found() -> list[dict[str, Any]]:
+            ended = [record for record in self.records() if record["event"] == "session"]
+            return [record for record in ended if record["client"].rpartition(":")[0] == address]
+
+        (record,) = until(found)
+        return record
+
     def errors(self) -> str:
         return self.errors_file.read_text(errors="replace")
 
@@ -154,7 +165,7 @@ HOMES = {account: server for server, accounts in ACCOUNTS.items() for account in
 def two_mailboxes(directory: Path, authority: Authority, mailboxes: dict[str, MailboxServer]) -> Config:
     """Return the config of the demo's five accounts; every way to reach a backend and to tell of a client is in it."""
     one, two = mailboxes["mbox-1"], mailboxes["mbox-2"]
-    certificate = authority.issue(HOSTNAME, "mail.gec-course.com")
+    certificate = authority.issue(HOSTNAME, "mail.gec-course.com", "127.0.0.1")
     verified = {"verify_name": "mbox-2.example", "forward": "proxy_v2"}
     return {
         "listeners": LISTENERS,
