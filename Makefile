@@ -57,8 +57,9 @@ fuzz: fuzz-packages .venv/.dev ## every parser against random bytes, FUZZ_SECOND
 	        -max_total_time=$(FUZZ_SECONDS) -dict=fuzz/dictionaries/$$target.dict || exit 1; \
 	done
 
-bench: packages build ## the figures: routes in the edge, the control plane's path, a login, an idle session
+bench: test-packages build .venv/.dev ## the figures: routes in the edge, the control plane's path, a login, an idle session
 	cargo bench --locked
+	PYTHONPATH=tests $(BIN)/python loadtests/logins.py
 
 packages:
 	@sh .ci/apt $(RUN_PACKAGES)
