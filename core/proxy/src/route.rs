@@ -1,1 +1,193 @@
-//! route.
+//! Where does this login live? Answers come from the cache in the edge or, one question a name at a time, from control.
+//!
+//! [`Routes`] is shared by all cores. It knows nothing of gRPC: questions wait here until [`control`](crate::control)
+//! fetches them, and its answers are checked here before anything else sees them.
+
+mod answer;
+mod cache;
+mod epoch;
+mod lookup;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use zproxy_protocol::Name;
+
+use crate::Error;
+use crate::config::Network;
+use crate::wire;
+use cache::{Cached, Key, L1};
+use lookup::{Desk, Flight, Outcome};
+
+pub(crate) use lookup::Batch;
+
+/// What may qualify a login without `@`. Where there is one, nothing of this is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The host name the client asked for.
+    pub virtual_host: Option<&'a str>,
+    /// The address it connected to.
+    pub local: IpAddr,
+}
+
+/// Where an account lives and what it may do. Cheap to clone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// The one normalised name: limits, hashing, kicks and records use it.
+    pub account: Arc<str>,
+    /// The name of a backend or group; empty: the default for the service.
+    pub home: Arc<str>,
+    /// Whether it may log in.
+    pub status: Status,
+    /// The name to log in with at the backend; none: the account.
+    pub backend_login: Option<Arc<str>>,
+    /// Accounts it may act as.
+    pub may_act_as: Arc<[Box<str>]>,
+    /// Networks its client must come from; empty: any.
+    pub allowed_nets: Arc<[Network]>,
+}
+
+/// Whether an account may log in.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Status {
+    /// It may.
+    Active,
+    /// Refused like a wrong password.
+    Closed,
+    /// Refused like a wrong password.
+    Locked,
+    /// A temporary failure.
+    Maintenance,
+}
+
+impl Route {
+    /// Whether a client may come from this address.
+    #[must_use]
+    pub fn allows(&self, client: IpAddr) -> bool {
+        self.allowed_nets.is_empty() || self.allowed_nets.iter().any(|network| network.contains(client))
+    }
+
+    /// Whether the account may act as another one.
+    #[must_use]
+    pub fn lets_act_as(&self, account: &str) -> bool {
+        self.may_act_as.iter().any(|other| **other == *account)
+    }
+}
+
+/// All that the edge knows of routes, and the questions it has.
+pub struct Routes {
+    cache: L1,
+    desk: Desk,
+    patience: Duration,
+}
+
+/// Bounds of [`Routes`].
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Routes kept.
+    pub cached_routes: usize,
+    /// Names asked for at one time.
+    pub pending_lookups: usize,
+    /// One look-up.
+    pub timeout: Duration,
+}
+
+impl Routes {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(setting: Setting) -> Self {
+        Self {
+            cache: L1::new(setting.cached_routes),
+            desk: Desk::new(setting.pending_lookups),
+            patience: setting.timeout,
+        }
+    }
+
+    /// The route of a login; none: there is no such account.
+    ///
+    /// Within its soft TTL a cached route is served without waiting, and in the last tenth of it asked for anew beside.
+    /// A route beyond it is served only where control cannot answer. Dropping the future disturbs no other caller.
+    ///
+    /// # Errors
+    /// [`Error::LookupFailed`], [`Error::LookupOverload`] or [`Error::LookupTimeout`] where neither control nor the
+    /// cache can tell.
+    pub async fn find(&self, login: &Name, context: &Context<'_>) -> Result<Option<Route>, Error> {
+        let key = self.cache.key(login, context);
+        let stale = match self.cache.look(key) {
+            Cached::Fresh(route) => return Ok(route),
+            Cached::Ageing(route) => {
+                // Nobody waits for it: if it cannot be asked now, a later login will.
+                let _ = self.ask(key, login, context);
+                return Ok(Some(route));
+            }
+            Cached::Stale(known) => Some(known),
+            Cached::Miss => None,
+        };
+        let asked = tokio::time::timeout(self.patience, self.answer(key, login, context)).await;
+        let answer = asked.unwrap_or(Err(Error::LookupTimeout));
+        match stale.filter(|_| answer.is_err()).and_then(|known| self.cache.serve_stale(key, known)) {
+            Some(route) => Ok(Some(route)),
+            None => answer,
+        }
+    }
+
+    /// Makes older routes that match misses, and those now under way.
+    pub fn invalidate(&self, invalidation: &wire::Invalidation) {
+        self.cache.invalidate(invalidation);
+    }
+
+    /// Makes every route of an older epoch a miss.
+    pub fn invalidate_before(&self, epoch: u64) {
+        self.cache.invalidate_before(epoch);
+    }
+
+    /// How many routes are cached, unknown names apart.
+    #[must_use]
+    pub fn cached(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// How many names are being asked for.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.desk.pending()
+    }
+
+    /// The next questions for control, as soon as there are any.
+    pub(crate) async fn next_batch(self: &Arc<Self>) -> Batch {
+        self.desk.wait().await;
+        Batch::of_waiting(self)
+    }
+
+    /// Tells everybody who waits for a question not yet fetched that control cannot be reached.
+    pub(crate) fn refuse_waiting(self: &Arc<Self>) {
+        while !self.desk.is_empty() {
+            drop(Batch::of_waiting(self));
+        }
+    }
+
+    async fn answer(&self, key: Key, login: &Name, context: &Context<'_>) -> Result<Option<Route>, Error> {
+        match self.ask(key, login, context)?.outcome().await {
+            Outcome::Answered(route) => Ok(route),
+            Outcome::Failed(error) => Err(error),
+            // Invalidated while it was on its way, maybe before this caller joined: ask once more. A second such
+            // answer is used, but like the first not kept.
+            Outcome::Outdated(_) => match self.ask(key, login, context)?.outcome().await {
+                Outcome::Answered(route) | Outcome::Outdated(route) => Ok(route),
+                Outcome::Failed(error) => Err(error),
+            },
+        }
+    }
+
+    fn ask(&self, key: Key, login: &Name, context: &Context<'_>) -> Result<Arc<Flight>, Error> {
+        self.desk.ask(key, Instant::now() + self.patience, login, context)
+    }
+}
+
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Routes").field("cached", &self.cached()).field("pending", &self.pending()).finish()
+    }
+}

@@ -1,0 +1,261 @@
+//! The handle all cores share: the pool in force and the state beside it.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::balance;
+use super::health::Verdict;
+use super::live::{Lease, Live};
+use super::serving::Serving;
+use super::{Backend, Candidate, Home, Pool, Refused, key, snapshot};
+use crate::service::Service;
+use crate::{Error, config, wire};
+
+/// The pool in force, and what this edge knows of its backends.
+pub struct Pools {
+    serving: ArcSwap<Serving>,
+    shared: [ArcSwap<Arc<[String]>>; Service::ALL.len()],
+    health: ArcSwap<config::Health>,
+    draws: AtomicU64,
+    writing: Mutex<Writing>,
+    /// Counts pools applied.
+    applied: watch::Sender<u64>,
+    /// Counts verdicts that changed.
+    judged: watch::Sender<u64>,
+}
+
+/// What only those who change the pool need.
+#[derive(Default)]
+struct Writing {
+    message: wire::Pool,
+    members_down: HashSet<String>,
+}
+
+impl Pools {
+    /// Holds an empty pool of version 0.
+    #[must_use]
+    pub fn new(health: config::Health) -> Self {
+        Self {
+            serving: ArcSwap::default(),
+            shared: std::array::from_fn(|_| ArcSwap::default()),
+            health: ArcSwap::from_pointee(health),
+            draws: AtomicU64::new(0),
+            writing: Mutex::default(),
+            applied: watch::Sender::new(0),
+            judged: watch::Sender::new(0),
+        }
+    }
+
+    /// How endpoints are judged from now on.
+    pub fn set_health(&self, health: config::Health) {
+        self.health.store(Arc::new(health));
+    }
+
+    /// How endpoints are judged.
+    #[must_use]
+    pub fn health(&self) -> Arc<config::Health> {
+        self.health.load_full()
+    }
+
+    /// Of the pool in force.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.serving.load().pool.version
+    }
+
+    /// The backends of the pool in force, each with the sessions this edge holds to it.
+    #[must_use]
+    pub fn backends(&self) -> Vec<(Arc<Backend>, u32)> {
+        let serving = self.serving.load();
+        serving.backends().map(|(backend, live)| (Arc::clone(backend), live.sessions())).collect()
+    }
+
+    /// The backends that may serve an account of that home, in the order to try.
+    ///
+    /// # Errors
+    /// [`Error::UnknownHome`], or [`Error::BackendDown`] with what stands in the way.
+    pub fn candidates(&self, home: &str, account: &str, service: Service) -> Result<Vec<Candidate>, Error> {
+        let serving = self.serving.load();
+        let down = |reason| Error::BackendDown { home: home.into(), reason };
+        let now = Instant::now();
+        let indexes = match serving.pool.home(home) {
+            None if home.is_empty() => return Err(down("the account has none and the pool no default for mail")),
+            None => return Err(Error::UnknownHome(home.into())),
+            Some(Home::Backend(index)) => vec![serving.own(index, service, now).map_err(down)?],
+            Some(Home::Group(index)) => {
+                let group = &serving.pool.groups[index];
+                let members: Vec<_> = group.members.iter().map(|&index| serving.member(index, service, now)).collect();
+                let draw = self.draws.fetch_add(1, Ordering::Relaxed);
+                let chosen = balance::choose(group.kind, &members, account, draw).map_err(down)?;
+                chosen.into_iter().map(|chosen| group.members[chosen]).collect()
+            }
+        };
+        Ok(indexes.into_iter().flat_map(|index| serving.candidates(index, service)).collect())
+    }
+
+    /// A place for a session at a candidate's backend; none: it holds as many as it may.
+    #[must_use]
+    pub fn take(&self, candidate: &Candidate) -> Option<Lease> {
+        candidate.live.take(&candidate.backend)
+    }
+
+    /// The backend answered a login, whatever it thought of the password.
+    pub fn succeeded(&self, candidate: &Candidate) {
+        candidate.live.spot(candidate.endpoint.service).health.login_succeeded();
+    }
+
+    /// A login at the backend failed. Only what another backend might do better counts against it.
+    pub fn failed(&self, candidate: &Candidate, error: &Error) {
+        if error.another_backend_may_help() {
+            let health = self.health.load();
+            candidate.live.spot(candidate.endpoint.service).health.login_failed(Instant::now(), &health);
+        }
+    }
+
+    /// The capability words that every backend that may serve this service offers; empty until all are known.
+    #[must_use]
+    pub fn shared_capabilities(&self, service: Service) -> Arc<[String]> {
+        Arc::clone(&self.shared[service.index()].load())
+    }
+
+    /// Takes a whole pool.
+    ///
+    /// # Errors
+    /// [`Refused`], and the pool in force stays.
+    pub fn apply_snapshot(&self, message: wire::Pool, force: bool) -> Result<(), Refused> {
+        let mut writing = self.writing();
+        if message.backends.is_empty() && !writing.message.backends.is_empty() && !force {
+            return Err(Refused::Empties);
+        }
+        self.adopt(&mut writing, message)
+    }
+
+    /// Takes a change of the pool in force.
+    ///
+    /// # Errors
+    /// [`Refused`], and the pool in force stays.
+    pub fn apply_change(&self, change: wire::Change) -> Result<(), Refused> {
+        let mut writing = self.writing();
+        let message = snapshot::changed(&writing.message, change)?;
+        self.adopt(&mut writing, message)
+    }
+
+    /// Takes the list of backends that control calls down; it replaces the one before it.
+    pub fn set_members_down(&self, backends: &[String]) {
+        let mut writing = self.writing();
+        writing.members_down = backends.iter().map(|name| key(name)).collect();
+        self.serving.load().call_down(&writing.members_down);
+    }
+
+    /// The message of the pool in force.
+    #[must_use]
+    pub fn message(&self) -> wire::Pool {
+        self.writing().message.clone()
+    }
+
+    /// Tells of pools applied.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// Tells of verdicts that changed.
+    #[must_use]
+    pub fn judged(&self) -> watch::Receiver<u64> {
+        self.judged.subscribe()
+    }
+
+    /// What probes say of each endpoint, those never probed apart.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<wire::EndpointHealth> {
+        let serving = self.serving.load();
+        let mut verdicts = Vec::new();
+        for (backend, live) in serving.backends() {
+            for endpoint in backend.endpoints.iter().flatten() {
+                let reason = match live.spot(endpoint.service).health.verdict() {
+                    Verdict::Unknown => continue,
+                    Verdict::Up => String::new(),
+                    Verdict::Down(reason) => reason.to_string(),
+                };
+                let service = endpoint.service.name().to_owned();
+                let up = reason.is_empty();
+                verdicts.push(wire::EndpointHealth { backend: backend.name.to_string(), service, up, reason });
+            }
+        }
+        verdicts
+    }
+}
+
+impl Pools {
+    /// Every endpoint of the pool in force, at its first address; those of hosts not resolved yet are left out.
+    pub(super) fn endpoints(&self) -> Vec<Candidate> {
+        let serving = self.serving.load();
+        let mut all = Vec::new();
+        for index in 0..serving.live.len() {
+            all.extend(
+                Service::ALL.iter().filter_map(|&service| serving.candidates(index, service).into_iter().next()),
+            );
+        }
+        all
+    }
+
+    /// The hosts that are names, with the place for their addresses.
+    pub(super) fn names(&self) -> Vec<(Arc<str>, Arc<Live>)> {
+        let serving = self.serving.load();
+        let names = serving.backends().filter(|(backend, _)| backend.host.parse::<std::net::IpAddr>().is_err());
+        names.map(|(backend, live)| (Arc::clone(&backend.host), Arc::clone(live))).collect()
+    }
+
+    /// Takes a probe's result: all the capability words the backend named, or why there are none.
+    pub(super) fn probed(&self, candidate: &Candidate, result: Result<Vec<String>, Box<str>>) {
+        let service = candidate.endpoint.service;
+        let mut spot = candidate.live.spot(service);
+        let failure = match result {
+            Ok(words) => {
+                let offerable = service.protocol().offerable();
+                let kept = words.into_iter().filter(|word| offerable.contains(&word.as_str())).collect();
+                spot.capabilities = Some(kept);
+                None
+            }
+            Err(reason) => Some(reason),
+        };
+        let changed = spot.health.probed(failure, &self.health.load());
+        drop(spot);
+        let _one_at_a_time = self.writing();
+        self.share_capabilities(&self.serving.load());
+        if changed {
+            self.judged.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn adopt(&self, writing: &mut Writing, message: wire::Pool) -> Result<(), Refused> {
+        let pool = Pool::try_from(&message)?;
+        let before = self.serving.load();
+        let serving = Arc::new(Serving::after(&before, pool));
+        serving.call_down(&writing.members_down);
+        writing.message = message;
+        self.share_capabilities(&serving);
+        self.serving.store(serving);
+        self.applied.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    fn share_capabilities(&self, serving: &Serving) {
+        for service in Service::ALL {
+            let shared = serving.shared_capabilities(service);
+            let place = &self.shared[service.index()];
+            if place.load()[..] != shared[..] {
+                place.store(Arc::new(shared.into()));
+            }
+        }
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

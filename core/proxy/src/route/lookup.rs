@@ -1,0 +1,239 @@
+//! Questions on their way: callers on any core put them in, the control thread fetches them by the batch.
+//!
+//! A name is asked for once at a time, however many wait for it. A question belongs to the desk and then to its
+//! [`Batch`], never to a caller, so callers may go; a batch that is dropped answers what is left of it with a failure.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use zproxy_protocol::Name;
+
+use super::answer::Answer;
+use super::cache::Key;
+use super::{Context, Route, Routes};
+use crate::{Error, wire};
+
+/// Questions of one batch: where the cost a question has stopped falling, and one LDAP filter still holds them.
+pub(crate) const MAX_QUESTIONS: usize = 64;
+
+/// Where questions wait to be fetched.
+pub(super) struct Desk {
+    state: Mutex<State>,
+    arrived: Notify,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct State {
+    /// Waiting and fetched ones.
+    flights: HashMap<Key, Arc<Flight>>,
+    waiting: VecDeque<Question>,
+}
+
+/// One question, seen by those who wait for its answer.
+pub(super) struct Flight {
+    outcome: OnceLock<Outcome>,
+    landed: Notify,
+}
+
+/// What became of a question.
+#[derive(Clone)]
+pub(super) enum Outcome {
+    Answered(Option<Route>),
+    Failed(Error),
+    /// Answered, but invalidated on the way.
+    Outdated(Option<Route>),
+}
+
+struct Question {
+    key: Key,
+    login: Name,
+    /// Only of a login without `@`.
+    qualifier: Option<(String, IpAddr)>,
+    deadline: Instant,
+    flight: Arc<Flight>,
+}
+
+impl Flight {
+    /// Waits for it.
+    pub(super) async fn outcome(&self) -> Outcome {
+        loop {
+            // Registered before the look, so that a landing in between is not missed.
+            let mut landed = std::pin::pin!(self.landed.notified());
+            landed.as_mut().enable();
+            if let Some(outcome) = self.outcome.get() {
+                return outcome.clone();
+            }
+            landed.await;
+        }
+    }
+
+    fn land(&self, outcome: Outcome) {
+        if self.outcome.set(outcome).is_ok() {
+            self.landed.notify_waiters();
+        }
+    }
+}
+
+impl Desk {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { state: Mutex::default(), arrived: Notify::new(), limit }
+    }
+
+    /// The flight that is under way for a key, or a new one.
+    pub(super) fn ask(
+        &self,
+        key: Key,
+        deadline: Instant,
+        login: &Name,
+        context: &Context<'_>,
+    ) -> Result<Arc<Flight>, Error> {
+        let mut state = self.state();
+        if let Some(flight) = state.flights.get(&key) {
+            return Ok(Arc::clone(flight));
+        }
+        if state.flights.len() >= self.limit {
+            return Err(Error::LookupOverload);
+        }
+        let flight = Arc::new(Flight { outcome: OnceLock::new(), landed: Notify::new() });
+        let qualifier = (!login.as_str().contains('@'))
+            .then(|| (context.virtual_host.unwrap_or_default().to_owned(), context.local));
+        state.flights.insert(key, Arc::clone(&flight));
+        state.waiting.push_back(Question {
+            key,
+            login: login.clone(),
+            qualifier,
+            deadline,
+            flight: Arc::clone(&flight),
+        });
+        drop(state);
+        self.arrived.notify_one();
+        Ok(flight)
+    }
+}
+
+impl Desk {
+    /// How many names are being asked for.
+    pub(super) fn pending(&self) -> usize {
+        self.state().flights.len()
+    }
+
+    /// Whether no question waits to be fetched.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().waiting.is_empty()
+    }
+
+    /// Waits until a question waits. One task at a time may do so.
+    pub(super) async fn wait(&self) {
+        while self.is_empty() {
+            self.arrived.notified().await;
+        }
+    }
+
+    /// Fetches the oldest questions, less those that nobody can be waiting for any more.
+    fn take(&self) -> Vec<Option<Question>> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let mut taken = Vec::new();
+        while taken.len() < MAX_QUESTIONS
+            && let Some(question) = state.waiting.pop_front()
+        {
+            if question.deadline > now {
+                taken.push(Some(question));
+            } else {
+                state.land(&question, Outcome::Failed(Error::LookupTimeout));
+            }
+        }
+        taken
+    }
+
+    fn land(&self, question: &Question, outcome: Outcome) {
+        self.state().land(question, outcome);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Ends a question's flight. After a timeout another flight may be under way for the same key: that one goes on.
+    fn land(&mut self, question: &Question, outcome: Outcome) {
+        if self.flights.get(&question.key).is_some_and(|flight| Arc::ptr_eq(flight, &question.flight)) {
+            self.flights.remove(&question.key);
+        }
+        question.flight.land(outcome);
+    }
+}
+
+/// Questions that one message asks. Whatever is unanswered when it is dropped has failed.
+pub(crate) struct Batch {
+    routes: Arc<Routes>,
+    questions: Vec<Option<Question>>,
+}
+
+impl Batch {
+    /// The questions that wait now; maybe none.
+    pub(super) fn of_waiting(routes: &Arc<Routes>) -> Self {
+        Self { routes: Arc::clone(routes), questions: routes.desk.take() }
+    }
+
+    /// As control wants them.
+    pub(crate) fn questions(&self) -> Vec<wire::Question> {
+        self.questions.iter().flatten().map(Question::wire).collect()
+    }
+
+    /// Whether all is answered.
+    pub(crate) fn is_done(&self) -> bool {
+        self.questions.iter().all(Option::is_none)
+    }
+
+    /// When nobody waits for it any more.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.questions.iter().flatten().map(|question| question.deadline).max()
+    }
+
+    /// Takes one answer; one to no question of this batch, or a second one, is ignored.
+    pub(crate) fn answer(&mut self, answer: wire::Answer) {
+        let index = usize::try_from(answer.question).unwrap_or(usize::MAX);
+        let Some(question) = self.questions.get_mut(index).and_then(Option::take) else { return };
+        let outcome = match Answer::check(answer) {
+            Ok(answer) => match self.routes.cache.keep(question.key, question.login.as_str(), answer) {
+                Ok(route) => Outcome::Answered(route),
+                Err(route) => Outcome::Outdated(route),
+            },
+            Err(error) => Outcome::Failed(error),
+        };
+        self.routes.desk.land(&question, outcome);
+    }
+
+    /// Ends the waiting, but keeps the questions: an answer that comes late still fills the cache.
+    pub(crate) fn expire(&self) {
+        self.fail(&Error::LookupTimeout);
+    }
+
+    fn fail(&self, error: &Error) {
+        for question in self.questions.iter().flatten() {
+            self.routes.desk.land(question, Outcome::Failed(error.clone()));
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.fail(&Error::LookupFailed("no connection to the control plane".into()));
+    }
+}
+
+impl Question {
+    fn wire(&self) -> wire::Question {
+        let (virtual_host, local_address) = match &self.qualifier {
+            Some((host, local)) => (host.clone(), local.to_string()),
+            None => <_>::default(),
+        };
+        wire::Question { login: self.login.as_str().as_bytes().to_vec(), virtual_host, local_address }
+    }
+}
