@@ -126,6 +126,8 @@ const OTHERS: &[(&[u8], &str)] = &[
     ),
     (b"<script> x\r\n", "<script> BAD Not done: unknown command, or not allowed before login.\n"),
     (b"(evil) NOOP\r\n", "* BAD Not done: no valid tag.\n"),
+    (b"(evil) LOGIN {4}\r\n", "* BAD Not done: no valid tag.\n"),
+    (b"AHNpdGkAeA==\r\n", "* BAD Not done: no valid tag.\n"),
     (b"a EVIL\nb NOOP\r\n", "a BAD Not done: line does not end in CR LF.\nb OK Noop completed.\n"),
     (b"GET / HTTP/1.1\r\nHost: a\r\n", "<SpeaksHttp>\n"),
     (b"PRI * HTTP/2.0\r\n\r\n", "<SpeaksHttp>\n"),

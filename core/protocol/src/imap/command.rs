@@ -1,7 +1,7 @@
 //! What a client says before its login: commands cut out of the input, literals included, and read into [`Command`].
 //!
 //! [`Reader`] finds where a command ends; it leaves the octets in the input, where they are wiped, and counts none
-//! twice. [`grammar`] then reads it whole. Both agree because a literal's header is one only at the end of a line.
+//! twice. The grammar then reads it whole. Both agree because a literal's header is one only at the end of a line.
 //! A line ends in CR LF; one that ends in LF alone is refused with BAD, one with a CR or NUL inside too.
 
 mod grammar;

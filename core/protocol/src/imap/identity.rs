@@ -165,3 +165,69 @@ impl Pieces {
         self.done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ClientInfo, Name, Replay};
+
+    fn login(password: &[u8], forward: Forward, id: &[(&str, &str)]) -> LoginAtBackend {
+        LoginAtBackend {
+            name: Name::new(b"siti").unwrap(),
+            authzid: None,
+            password: Secret::new(password),
+            forward,
+            client: ClientInfo {
+                address: "192.0.2.7:4711".parse().unwrap(),
+                local: "[2001:db8::1]:993".parse().unwrap(),
+                server_name: None,
+                session_id: "s1".to_owned(),
+                ttl: 5,
+            },
+            replay: Replay {
+                id: id.iter().map(|&(field, value)| (field.to_owned(), Some(value.to_owned()))).collect(),
+                utf8: false,
+            },
+        }
+    }
+
+    fn list(forward: Forward, id_of_client: &[(&str, &str)]) -> String {
+        let login = login(b"x", forward, id_of_client);
+        String::from_utf8(id(&login, &Capabilities::new(b"ID")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn says_each_field_once_and_none_that_is_a_proxys_own() {
+        let said = [("name", "a"), ("X-Originating-IP", "6.6.6.6"), ("NAME", "b"), ("os", "c")];
+        assert_eq!(list(Forward::None, &said), "(\"name\" \"a\" \"os\" \"c\")");
+        assert!(list(Forward::Id, &said).starts_with("(\"x-originating-ip\" \"192.0.2.7\" "));
+        assert!(!list(Forward::Id, &said).contains("6.6.6.6"));
+        assert_eq!(list(Forward::None, &[("x-a", "b")]), "NIL");
+    }
+
+    #[test]
+    fn says_no_more_than_its_rfc_allows() {
+        let (long_field, long_value) = ("f".repeat(31), "v".repeat(1025));
+        let fields: Vec<String> = (0..40).map(|number| format!("f{number}")).collect();
+        let mut said = vec![(long_field.as_str(), "v"), ("long", long_value.as_str())];
+        said.extend(fields.iter().map(|field| (field.as_str(), "v")));
+        let list = list(Forward::Id, &said);
+        assert_eq!(list.matches('"').count(), 30 * 4);
+        assert!(list.contains("\"x-proxy-ttl\" \"5\" \"f0\" \"v\"") && !list.contains("ff") && !list.contains("vv"));
+    }
+
+    #[test]
+    fn tells_nothing_to_a_backend_without_id_unless_it_must_know_the_address() {
+        let backend = Capabilities::new(b"IMAP4rev1");
+        assert_eq!(id(&login(b"x", Forward::None, &[("a", "b")]), &backend), None);
+        assert_eq!(id(&login(b"x", Forward::None, &[]), &Capabilities::new(b"ID")), None);
+        assert!(id(&login(b"x", Forward::Id, &[]), &backend).is_some());
+    }
+
+    #[test]
+    fn a_long_response_waits_for_leave() {
+        let backend = Capabilities::new(b"AUTH=PLAIN SASL-IR");
+        let pieces = |length| log_in(&login(&vec![b'x'; length], Forward::None, &[]), &backend, "t").unwrap().len();
+        assert_eq!((pieces(3000), pieces(4000)), (1, 2));
+    }
+}

@@ -80,11 +80,12 @@ impl ImapServer {
             Ok(Read::Literal { tag: Some(_), verb: Verb::Login }) if self.may_log_in() => self.let_in(reader, out),
             Ok(Read::Literal { tag, verb }) => {
                 reader.drop_command(input);
-                match verb {
+                match (tag, verb) {
+                    (None, _) => self.bad(None, Refused::Tag, out),
                     // Refused now, the password is never sent.
-                    Verb::Login => self.refuse_command(tag.as_ref(), PRIVACY_REQUIRED, out),
-                    Verb::Other => self.bad(tag.as_ref(), Refused::Unknown, out),
-                    _ => self.bad(tag.as_ref(), Refused::Syntax, out),
+                    (tag, Verb::Login) => self.refuse_command(tag.as_ref(), PRIVACY_REQUIRED, out),
+                    (tag, Verb::Other) => self.bad(tag.as_ref(), Refused::Unknown, out),
+                    (tag, _) => self.bad(tag.as_ref(), Refused::Syntax, out),
                 }
             }
             Err(Endless { tag }) => {

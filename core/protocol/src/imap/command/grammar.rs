@@ -72,8 +72,10 @@ impl<'a> Words<'a> {
         if self.0 == b"\r\n" { Ok(command) } else { Err(Refused::Syntax) }
     }
 
+    /// A word that nothing follows is no tag: a SASL response that came unasked looks like one, and is not said back.
     fn tag(&mut self) -> Option<Tag> {
-        Tag::new(self.until(|octet| b" \r\n".contains(&octet)))
+        let tag = Tag::new(self.until(|octet| b" \r\n".contains(&octet)))?;
+        (self.0.first() == Some(&b' ')).then_some(tag)
     }
 
     fn verb(&mut self) -> Verb {
