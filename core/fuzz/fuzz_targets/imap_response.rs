@@ -1,0 +1,7 @@
+//! What IMAP backends say.
+#![no_main]
+
+use zproxy_fuzz::hear_backend;
+use zproxy_protocol::imap::Imap;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hear_backend(&Imap, data));

@@ -1,0 +1,92 @@
+//! Random backends before the machine that faces them.
+
+use zproxy_protocol::{
+    Client, ClientInfo, ClientSetting, ClientStep, Forward, Goal, Input, LoginAtBackend, Name, Protocol, Replay, Secret,
+};
+
+/// Octets a login may need, ID or XCLIENT included.
+const MAX_SENT: usize = 4096;
+/// Octets that a machine may wait for more with.
+const MAX_HELD: usize = 65_536;
+
+/// Feeds `data` to a client machine: one octet for the setting, then what the backend says.
+///
+/// A reply that comes before it was asked for is an error, so the split does matter; but a backend that says line after
+/// line gets the same answers however slowly it says them.
+///
+/// # Panics
+/// The machine is wrong.
+pub fn hear_backend(protocol: &dyn Protocol, data: &[u8]) {
+    let Some((&choice, said)) = data.split_first() else { return };
+    // At once: nothing but the bounds.
+    talk(protocol, choice, &mut std::iter::once(said));
+    let by_line = talk(protocol, choice, &mut said.split_inclusive(|&octet| octet == b'\n'));
+    let by_octet = talk(protocol, choice, &mut said.chunks(1));
+    assert_eq!(by_octet, by_line, "by octet, and by line");
+}
+
+/// What was sent, and how it ended.
+fn talk(protocol: &dyn Protocol, choice: u8, pieces: &mut dyn Iterator<Item = &[u8]>) -> (String, String) {
+    let mut client = protocol.client(setting(choice));
+    let (mut input, mut out) = (Input::new(), Vec::new());
+    let mut end = String::from("more");
+    for piece in pieces {
+        input.extend(piece);
+        end = advance(&mut *client, &mut input, &mut out);
+        assert!(out.len() <= MAX_SENT, "{} octets sent", out.len());
+        if end != "more" {
+            break;
+        }
+        assert!(input.len() <= MAX_HELD, "{} octets held", input.len());
+    }
+    (out.escape_ascii().to_string(), end)
+}
+
+fn advance(client: &mut dyn Client, input: &mut Input, out: &mut Vec<u8>) -> String {
+    loop {
+        match client.advance(input, out) {
+            Ok(ClientStep::More) => return "more".into(),
+            Ok(ClientStep::StartTls) => {
+                assert!(input.is_empty(), "octets behind the answer to STARTTLS");
+                client.secured();
+            }
+            Ok(ClientStep::Success(success)) => {
+                assert!(!success.text.iter().any(|octet| b"\r\n\0".contains(octet)), "{success:?}");
+                return format!("{success:?}");
+            }
+            Ok(step) => return format!("{step:?}"),
+            Err(error) => return format!("{error:?} at {}", client.phase()),
+        }
+    }
+}
+
+fn setting(choice: u8) -> ClientSetting {
+    let goal = if choice & 2 == 0 { Goal::Login(Box::new(login(choice))) } else { Goal::Probe };
+    ClientSetting { starttls: choice & 1 == 1, goal }
+}
+
+fn login(choice: u8) -> LoginAtBackend {
+    let name = |text: &str| Name::new(text.as_bytes()).expect("a name");
+    LoginAtBackend {
+        name: name("siti@tgg.net.id"),
+        authzid: (choice & 4 != 0).then(|| name("budi@tgg.net.id")),
+        password: Secret::new(if choice & 8 == 0 { b"demo" } else { b"de\r\n \"\\\xe9mo" }),
+        forward: match choice >> 6 {
+            0 => Forward::None,
+            1 => Forward::Id,
+            2 => Forward::Xclient,
+            _ => Forward::Xoip,
+        },
+        client: ClientInfo {
+            address: ([192, 0, 2, 7], 50123).into(),
+            local: ([192, 0, 2, 1], 993).into(),
+            server_name: Some("mail.tgg.net.id".into()),
+            session_id: "a1b2".into(),
+            ttl: 5,
+        },
+        replay: Replay {
+            id: if choice & 16 == 0 { Vec::new() } else { vec![("name".into(), Some("\"fuzz\\".into()))] },
+            utf8: choice & 32 != 0,
+        },
+    }
+}
