@@ -23,14 +23,22 @@ def test_every_combination_of_units_adds_up(hours: int, minutes: int, seconds: i
 
 @pytest.mark.parametrize(
     ("text", "milliseconds"),
-    [("30s", 30_000), ("5m", 300_000), ("24h", 86_400_000), ("1h30m", 5_400_000), ("250ms", 250), ("0s", 0)],
+    [
+        ("30s", 30_000),
+        ("5m", 300_000),
+        ("24h", 86_400_000),
+        ("1h30m", 5_400_000),
+        ("250ms", 250),
+        ("0s", 0),
+        ("0.25s", 250),
+    ],
 )
 def test_reads_the_documented_durations(text: str, milliseconds: int) -> None:
     assert parse_duration(text).ToMilliseconds() == milliseconds
 
 
 @pytest.mark.parametrize(
-    "text", ["", "30", "s", "-1s", "1.5s", "30 s", "30S", "1m1h", "1s1s", "٣s", "1d", "999999999h"]
+    "text", ["", "30", "s", "-1s", "1.5m", ".5s", "30 s", "30S", "1m1h", "1s1s", "٣s", "1d", "999999999h"]
 )
 def test_refuses_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="write"):

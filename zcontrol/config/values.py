@@ -1,8 +1,9 @@
-"""Durations and sizes as people write them: "1h30m", "250ms", "20MiB"."""
+"""Durations and sizes as people write them: "1h30m", "0.5s", "250ms", "20MiB"."""
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -12,7 +13,8 @@ def parse_duration(text: str) -> Duration:
     match = _DURATION.fullmatch(text)
     if match is None or not text:
         raise ValueError('not a duration; write e.g. "30s", "5m", "1h30m" or "250ms"')
-    milliseconds = sum(int(count) * unit for count, unit in zip(match.groups(default="0"), _UNITS_MS, strict=True))
+    counts = zip(match.groups(default="0"), _UNITS_MS, strict=True)
+    milliseconds = round(sum(Decimal(count) * unit for count, unit in counts))
     if milliseconds > _LONGEST_MS:
         raise ValueError("longer than ten years; write a shorter duration")
     duration = Duration()
@@ -28,7 +30,9 @@ def parse_size(text: str) -> int:
     return int(match[1]) * _SIZES[match[2]]
 
 
-_DURATION = re.compile(r"(?:([0-9]{1,12})h)?(?:([0-9]{1,12})m)?(?:([0-9]{1,12})s)?(?:([0-9]{1,12})ms)?")
+_DURATION = re.compile(
+    r"(?:([0-9]{1,12})h)?(?:([0-9]{1,12})m)?(?:([0-9]{1,12}(?:\.[0-9]{1,3})?)s)?(?:([0-9]{1,12})ms)?"
+)
 _UNITS_MS = (3_600_000, 60_000, 1_000, 1)
 _LONGEST_MS = 10 * 365 * 24 * 3_600_000
 _SIZE = re.compile(r"([0-9]{1,18})(B|KiB|MiB|GiB|TiB)")

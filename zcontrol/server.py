@@ -1,0 +1,216 @@
+"""The control plane as one value: everything a config asks for, served over gRPC on a Unix socket or loopback.
+
+Start, reload and stop are its life; what a process does around it, signals and the ready line, is in `process.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, final
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from zcontrol.config.checks import seed
+from zcontrol.errors import ZproxyError
+from zcontrol.pool.sqlite import SqliteStore
+from zcontrol.routing.open import open_resolver
+from zcontrol.services.edge import EdgeService
+from zcontrol.services.pool import PoolService
+from zcontrol.services.route import RouteService
+from zcontrol.services.session import SessionService
+from zcontrol.v1 import (
+    edge_pb2,
+    edge_pb2_grpc,
+    pool_pb2,
+    pool_pb2_grpc,
+    route_pb2,
+    route_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zcontrol.pool.store import PoolStore
+    from zcontrol.routing.resolver import Resolver
+    from zcontrol.v1 import config_pb2
+
+log = structlog.get_logger(__name__)
+
+
+class ControlError(ZproxyError):
+    """The control plane cannot listen; the text says where and what to do."""
+
+
+@final
+@dataclass(kw_only=True)
+class Control:
+    """A running control plane; make one by `Control.start`."""
+
+    address: str
+    _config: config_pb2.Config
+    _store: PoolStore
+    _resolver: Resolver
+    _routes: RouteService
+    _server: grpc.aio.Server
+    _health: health.aio.HealthServicer
+    _following: asyncio.Task[None]
+
+    @classmethod
+    async def start(cls, config: config_pb2.Config) -> Self:
+        """Open store, directory and cache, and serve; whatever fails, what was opened is closed."""
+        async with contextlib.AsyncExitStack() as opened:
+            store = await SqliteStore.open(Path(config.state_directory), seed(config))
+            opened.push_async_callback(store.close)
+            resolver = await _open_resolver(config, store, before=None)
+            opened.push_async_callback(resolver.close)
+            sessions = SessionService()
+            edges = EdgeService(store, lambda: resolver.epochs.last_invalidation)
+            routes = RouteService(resolver, lambda: store.current, edges.invalidate)
+            server = grpc.aio.server(options=SERVER_OPTIONS)
+            edge_pb2_grpc.add_EdgeServiceServicer_to_server(edges, server)
+            pool_pb2_grpc.add_PoolServiceServicer_to_server(PoolService(store, sessions.count_of), server)
+            route_pb2_grpc.add_RouteServiceServicer_to_server(routes, server)
+            session_pb2_grpc.add_SessionServiceServicer_to_server(sessions, server)
+            servicer = await _add_health(server, reflect=config.api.reflection)
+            address = _bind(server, config.api.address)
+            opened.push_async_callback(server.stop, 0)
+            await server.start()
+            resolver.start()
+            following = asyncio.create_task(edges.follow_pool(), name="tell edges of the pool")
+            opened.pop_all()
+        log.info("control serves", api=address, pool_version=store.current.version)
+        return cls(
+            address=address,
+            _config=config,
+            _store=store,
+            _resolver=resolver,
+            _routes=routes,
+            _server=server,
+            _health=servicer,
+            _following=following,
+        )
+
+    async def prepare(self, config: config_pb2.Config) -> Resolver:
+        """Open what another config asks for, without using it; raises whatever is wrong with it."""
+        return await _open_resolver(config, self._store, before=self._resolver)
+
+    async def take(self, config: config_pb2.Config, prepared: Resolver) -> None:
+        """Put a prepared config in force: the streams go on, routes learned under the one before are misses."""
+        before, self._resolver = self._routes.use(prepared), prepared
+        prepared.start()
+        if _routing(config) != _routing(self._config):
+            await prepared.invalidate(everything=True)
+        for key in ("state_directory", "api"):
+            if getattr(config, key) != getattr(self._config, key):
+                log.warning("this key changes at the next start only", key=key)
+        self._config = config
+        await before.close()
+
+    async def stop(self, grace: float) -> None:
+        """Take no more calls, let those under way end for so long, then close everything."""
+        await self._health.enter_graceful_shutdown()
+        await self._store.close()
+        await self._following
+        await self._server.stop(grace)
+        await self._resolver.close()
+        _remove_socket(self.address)
+        log.info("control has stopped")
+
+
+async def _open_resolver(config: config_pb2.Config, store: PoolStore, before: Resolver | None) -> Resolver:
+    # In a thread: a directory file may be large, and a reload must not hold up look-ups.
+    return await asyncio.to_thread(
+        open_resolver, config, lambda: store.current, epochs=before.epochs if before else None
+    )
+
+
+def _routing(config: config_pb2.Config) -> bytes:
+    parts = (config.directory, config.names)
+    return b"\0".join(part.SerializeToString(deterministic=True) for part in parts)
+
+
+async def _add_health(server: grpc.aio.Server, *, reflect: bool) -> health.aio.HealthServicer:
+    servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    services = [
+        module.DESCRIPTOR.services_by_name[name].full_name
+        for module, name in (
+            (edge_pb2, "EdgeService"),
+            (pool_pb2, "PoolService"),
+            (route_pb2, "RouteService"),
+            (session_pb2, "SessionService"),
+        )
+    ]
+    for service in ("", *services):
+        await servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+    if reflect:
+        reflection.enable_server_reflection([*services, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    return servicer
+
+
+def _bind(server: grpc.aio.Server, address: str) -> str:
+    """Bind the API's address and return it as bound."""
+    path = _socket_path(address)
+    try:
+        if path is None:
+            port = server.add_insecure_port(address)
+            return f"{address.rpartition(':')[0]}:{port}"
+        _refuse_served(path)
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with _umask(0o117):
+            server.add_insecure_port(address)
+    except (RuntimeError, OSError) as error:
+        raise ControlError(f"api.address: cannot listen on {address}: {error}; free it, or choose another") from error
+    return address
+
+
+def _refuse_served(path: Path) -> None:
+    """GRPC takes a socket's path away from whoever serves there, so ask first."""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+        probe.connect(str(path))
+        raise ControlError(f"api.address: another process serves on {path}; stop it, or choose another")
+
+
+@contextlib.contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    """The socket is born with its mode: a chmod afterwards would leave a moment in which anybody may connect."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _remove_socket(address: str) -> None:
+    if path := _socket_path(address):
+        path.unlink(missing_ok=True)
+
+
+def _socket_path(address: str) -> Path | None:
+    return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
+
+
+# A pool of ten thousand backends fits; nobody makes control buffer more.
+LARGEST_MESSAGE = 16 * 2**20
+SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+    ("grpc.max_send_message_length", LARGEST_MESSAGE),
+    # Two servers on one port would each get half of the edges.
+    ("grpc.so_reuseport", 0),
+    # An edge that vanished without a word is noticed, and may attach again.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Edges ping an idle stream too; the usual server answers that with `too_many_pings`.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)

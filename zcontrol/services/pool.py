@@ -1,0 +1,181 @@
+"""PoolService: the pool as the API changes it, each change durable before it is acknowledged."""
+
+# ruff: noqa: N802 - gRPC names its methods
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, final
+
+import grpc
+import structlog
+
+from zcontrol.pool import model
+from zcontrol.pool.rules import check_pool
+from zcontrol.pool.store import Entry, Note, PoolStore
+from zcontrol.services.refusals import refusals
+from zcontrol.v1 import pool_pb2, pool_pb2_grpc
+
+log = structlog.get_logger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Change = Callable[[pool_pb2.Pool], pool_pb2.Pool]
+
+
+@final
+class PoolService(pool_pb2_grpc.PoolServiceServicer):
+    """Serves one store; `count_sessions` tells how many live sessions a backend holds over all edges."""
+
+    def __init__(self, store: PoolStore, count_sessions: Callable[[str], Awaitable[int]]) -> None:
+        self._store = store
+        self._count_sessions = count_sessions
+
+    async def Get(self, request: pool_pb2.GetPoolRequest, context: Context) -> pool_pb2.Pool:
+        """The current pool."""
+        del request, context
+        return self._store.current
+
+    async def Watch(self, request: pool_pb2.GetPoolRequest, context: Context) -> AsyncIterator[pool_pb2.Pool]:
+        """The current pool and every later one."""
+        del request, context
+        async with contextlib.aclosing(self._store.watch()) as pools:
+            async for pool in pools:
+                yield pool
+
+    async def ListBackends(
+        self, request: pool_pb2.ListBackendsRequest, context: Context
+    ) -> pool_pb2.ListBackendsResponse:
+        """The backends of a group or state."""
+        pool = self._store.current
+        async with refusals(context):
+            if request.group and request.group.lower() not in {group.name.lower() for group in pool.groups}:
+                raise model.PoolNotFoundError(f"no group {request.group!r}; leave it out to see all")
+        matching = [
+            backend
+            for backend in pool.backends
+            if request.group.lower() in ("", backend.group.lower())
+            and request.state in (pool_pb2.BACKEND_STATE_UNSPECIFIED, backend.state or pool_pb2.BACKEND_STATE_ACTIVE)
+        ]
+        return pool_pb2.ListBackendsResponse(version=pool.version, backends=matching)
+
+    async def AddBackend(self, request: pool_pb2.AddBackendRequest, context: Context) -> pool_pb2.PoolChange:
+        """Add a backend."""
+        return await self._change(
+            context, request.header, f"add {request.backend.name}", lambda p: model.add_backend(p, request.backend)
+        )
+
+    async def UpdateBackend(self, request: pool_pb2.UpdateBackendRequest, context: Context) -> pool_pb2.PoolChange:
+        """Replace a backend."""
+        return await self._change(
+            context,
+            request.header,
+            f"update {request.backend.name}",
+            lambda p: model.update_backend(p, request.backend),
+        )
+
+    async def Drain(self, request: pool_pb2.DrainRequest, context: Context) -> pool_pb2.PoolChange:
+        """Send a backend no one new, and tell how many sessions it still has."""
+        name = self._spelled(request.name)
+        change = await self._change(context, request.header, f"drain {name}", lambda p: model.drain(p, name))
+        change.sessions = await self._count_sessions(name)
+        return change
+
+    async def Undrain(self, request: pool_pb2.UndrainRequest, context: Context) -> pool_pb2.PoolChange:
+        """Make a backend active again."""
+        return await self._change(
+            context, request.header, f"undrain {request.name}", lambda p: model.undrain(p, request.name)
+        )
+
+    async def RemoveBackend(self, request: pool_pb2.RemoveBackendRequest, context: Context) -> pool_pb2.PoolChange:
+        """Remove a backend, and tell how many sessions still go on there."""
+        name = self._spelled(request.name)
+        change = await self._change(context, request.header, f"remove {name}", lambda p: model.remove_backend(p, name))
+        change.sessions = await self._count_sessions(name)
+        return change
+
+    async def SetWeight(self, request: pool_pb2.SetWeightRequest, context: Context) -> pool_pb2.PoolChange:
+        """Change a backend's share of its group."""
+        action = f"set weight of {request.name} to {request.weight}"
+        return await self._change(
+            context, request.header, action, lambda p: model.set_weight(p, request.name, request.weight)
+        )
+
+    async def AddGroup(self, request: pool_pb2.AddGroupRequest, context: Context) -> pool_pb2.PoolChange:
+        """Add a group without members."""
+        return await self._change(
+            context, request.header, f"add group {request.group.name}", lambda p: model.add_group(p, request.group)
+        )
+
+    async def RemoveGroup(self, request: pool_pb2.RemoveGroupRequest, context: Context) -> pool_pb2.PoolChange:
+        """Remove a group without members."""
+        return await self._change(
+            context, request.header, f"remove group {request.name}", lambda p: model.remove_group(p, request.name)
+        )
+
+    async def SetDefaults(self, request: pool_pb2.SetDefaultsRequest, context: Context) -> pool_pb2.PoolChange:
+        """Say where users without a home go."""
+        return await self._change(
+            context, request.header, "set defaults", lambda p: model.set_defaults(p, request.defaults)
+        )
+
+    async def History(self, request: pool_pb2.HistoryRequest, context: Context) -> pool_pb2.HistoryResponse:
+        """The newest changes, newest first."""
+        limit = min(request.limit or HISTORY, LONGEST_HISTORY)
+        async with refusals(context):
+            entries = await self._store.history(limit)
+        return pool_pb2.HistoryResponse(changes=map(_told, entries))
+
+    async def Rollback(self, request: pool_pb2.RollbackRequest, context: Context) -> pool_pb2.PoolChange:
+        """Bring an older version's pool back as a new version."""
+        async with refusals(context):
+            older = await self._store.at(request.version)
+            faults = [str(fault) for fault in check_pool(older)]
+            if faults:
+                raise model.PoolInvalidError(f"version {request.version} breaks today's rules: {'; '.join(faults)}")
+        action = f"roll back to version {request.version}"
+        return await self._change(context, request.header, action, lambda _: older)
+
+    def _spelled(self, name: str) -> str:
+        """The name as edges know it; one that is unknown is refused by the change itself."""
+        names = {backend.name.lower(): backend.name for backend in self._store.current.backends}
+        return names.get(name.lower(), name)
+
+    async def _change(
+        self, context: Context, header: pool_pb2.ChangeHeader, action: str, change: Change
+    ) -> pool_pb2.PoolChange:
+        async with refusals(context):
+            note = Note(author=header.author or context.peer(), action=action, reason=header.reason)
+            if len(note.author.encode()) > LONGEST_NOTE or len(note.reason.encode()) > LONGEST_NOTE:
+                raise model.PoolInvalidError(f"header: author and reason may have {LONGEST_NOTE} octets; shorten them")
+            entry = await self._commit(header.expected_version, note, change)
+        log.info("the pool has changed", version=entry.version, author=note.author, action=action, reason=note.reason)
+        return _told(entry)
+
+    async def _commit(self, expected: int, note: Note, change: Change) -> Entry:
+        while True:
+            pool = self._store.current
+            if expected and expected != pool.version:
+                raise model.PoolConflictError(
+                    f"the pool is at version {pool.version}, not {expected}; read it again and repeat"
+                )
+            try:
+                return await self._store.commit(change(pool), base=pool.version, note=note)
+            except model.PoolConflictError:
+                # Another change was first. Who expects no version wants this one on top of it.
+                if expected or self._store.current.version == pool.version:
+                    raise
+
+
+def _told(entry: Entry) -> pool_pb2.PoolChange:
+    change = pool_pb2.PoolChange(
+        version=entry.version, author=entry.note.author, action=entry.note.action, reason=entry.note.reason
+    )
+    change.time.FromDatetime(entry.time)
+    return change
+
+
+HISTORY = 50
+# Keeps the answer well under the message cap.
+LONGEST_HISTORY = 1000
+LONGEST_NOTE = 256
