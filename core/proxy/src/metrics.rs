@@ -1,1 +1,92 @@
-//! metrics.
+//! What this edge counts, in the Prometheus text format.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Labels of a login.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct LoginLabels {
+    /// imap, pop3.
+    pub service: &'static str,
+    /// `ok`, `refused`, `temporary`.
+    pub outcome: &'static str,
+}
+
+/// Labels of a session's end.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct EndLabels {
+    /// imap, pop3.
+    pub service: &'static str,
+    /// client, backend, proxy.
+    pub by: &'static str,
+}
+
+/// The edge's counters. All are cheap to count and shared by all threads.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Logins by outcome.
+    pub logins: Family<LoginLabels, Counter>,
+    /// Sessions by who ended them.
+    pub ended: Family<EndLabels, Counter>,
+    /// Sessions that panicked.
+    pub panics: Counter,
+    /// Times accept rested for want of descriptors, memory or room.
+    pub accept_rests: Counter,
+    /// Records that no one could write in time.
+    pub records_lost: Counter,
+    /// Connections now, logged in or not.
+    pub connections: Gauge,
+    /// Whether the control plane is attached.
+    pub control_attached: Gauge,
+    /// Version of the pool in force.
+    pub pool_version: Gauge<u64, AtomicU64>,
+    registry: Arc<Registry>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("zproxy_edge");
+        let mut metrics = Self {
+            accepted: Counter::default(),
+            logins: Family::default(),
+            ended: Family::default(),
+            panics: Counter::default(),
+            accept_rests: Counter::default(),
+            records_lost: Counter::default(),
+            connections: Gauge::default(),
+            control_attached: Gauge::default(),
+            pool_version: Gauge::default(),
+            registry: Arc::default(),
+        };
+        registry.register("accepted", "Connections accepted", metrics.accepted.clone());
+        registry.register("logins", "Logins by outcome", metrics.logins.clone());
+        registry.register("sessions_ended", "Sessions by who ended them", metrics.ended.clone());
+        registry.register("session_panics", "Sessions that panicked", metrics.panics.clone());
+        registry.register("accept_rests", "Times accept rested", metrics.accept_rests.clone());
+        registry.register("records_lost", "Records not written", metrics.records_lost.clone());
+        registry.register("connections", "Connections now", metrics.connections.clone());
+        registry.register("control_attached", "1 while control is attached", metrics.control_attached.clone());
+        registry.register("pool_version", "Version of the pool in force", metrics.pool_version.clone());
+        metrics.registry = Arc::new(registry);
+        metrics
+    }
+}
+
+impl Metrics {
+    /// All of them as text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}

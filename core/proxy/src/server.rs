@@ -1,4 +1,298 @@
-//! server.
-/// x
+//! Owns the threads: one a core that accepts and serves, one for the control plane, one for records.
+//!
+//! A session never changes its thread. Each thread has its own listening sockets on the same addresses, so the kernel
+//! spreads connections and no lock is shared.
+
+mod attached;
+mod door;
+mod worker;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use attached::Attached;
+use door::Door;
+pub use door::Listening;
+use worker::Worker;
+
+use crate::config::{Config, Invalid, Listener, invalid};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::pool::Pools;
+use crate::record::Writer;
+use crate::route::{self, Routes};
+use crate::sessions::{Ending, Filter, Sessions};
+use crate::sys;
+use crate::tls::{Certificates, Tickets, Trust};
+
+/// What a config becomes when it takes force.
 #[derive(Debug)]
-pub struct Server;
+pub struct Setup {
+    /// The config.
+    pub config: Config,
+    /// Shown to clients.
+    pub certificates: Arc<Certificates>,
+    /// How backends are verified.
+    pub trust: Trust,
+}
+
+impl Setup {
+    /// Decodes and checks a serialized config and reads the files it names.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn load(config: &[u8]) -> Result<Self, Vec<Invalid>> {
+        let config = Config::decode(config)?;
+        let certificates = Certificates::load(&config.certificates);
+        let trust = Trust::load(config.backend_ca_file.as_ref());
+        match (certificates, trust) {
+            (Ok(certificates), Ok(trust)) => Ok(Self { config, certificates: Arc::new(certificates), trust }),
+            (certificates, trust) => {
+                let mut faults = certificates.err().unwrap_or_default();
+                faults.extend(trust.err());
+                Err(faults)
+            }
+        }
+    }
+}
+
+/// What all threads share.
+pub struct Shared {
+    /// The settings in force; a session keeps those it began with.
+    pub setup: ArcSwap<Setup>,
+    /// Where users live.
+    pub routes: Arc<Routes>,
+    /// Backends and groups.
+    pub pools: Arc<Pools>,
+    /// Who is logged in.
+    pub sessions: Arc<Sessions>,
+    /// Counts by address and in all.
+    pub limits: Arc<Limits>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Where records go.
+    pub records: Writer,
+    /// Unique among edges and restarts.
+    pub edge_id: String,
+    next_session: AtomicU64,
+    random: RandomState,
+    stopping: watch::Sender<bool>,
+}
+
+impl Shared {
+    /// An id that no other session of any edge has or will have.
+    #[must_use]
+    pub fn next_session_id(&self) -> String {
+        format!("{}-{:x}", self.edge_id, self.next_session.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Resolves when the edge shuts down.
+    pub async fn stopping(&self) {
+        // The sender is ours: it does not go away before we do.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    /// A duration, give or take a tenth: so that the moment of a refusal tells nothing, and crowds spread.
+    #[must_use]
+    pub fn jitter(&self, around: Duration) -> Duration {
+        let draw = self.random.hash_one(self.next_session.fetch_add(1, Ordering::Relaxed)) % 2001;
+        around.mul_f64(0.9 + draw as f64 / 10_000.0)
+    }
+}
+
+/// A running edge.
+pub struct Server {
+    shared: Arc<Shared>,
+    tickets: Tickets,
+    workers: Vec<Worker>,
+    doors: Mutex<HashMap<Arc<str>, Arc<Door>>>,
+    control: Attached,
+}
+
+impl Server {
+    /// Starts everything; when it returns, all listeners accept.
+    ///
+    /// # Errors
+    /// All faults of the config at once, or what the operating system refuses.
+    pub fn start(config: &[u8]) -> Result<Self, Vec<Invalid>> {
+        let setup = Setup::load(config)?;
+        sys::forbid_core_files();
+        let _ = sys::raise_descriptor_limit();
+        let tickets = Tickets::new().map_err(|error| vec![invalid("", format!("no random numbers: {error}"))])?;
+        let metrics = Arc::new(Metrics::default());
+        let records = Writer::start(&setup.config.records, Arc::clone(&metrics))
+            .map_err(|error| vec![invalid("log.records", format!("cannot be opened: {error}"))])?;
+        let threads = setup.config.threads;
+        let pools = Pools::new(setup.config.health.clone());
+        if let Err(error) = pools.restore(&setup.config.state_directory) {
+            records.log("warning", &format!("the last good pool cannot be read, so control must give one: {error}"));
+        }
+        let shared = Arc::new(Shared {
+            routes: Arc::new(Routes::new(route::Setting {
+                cached_routes: setup.config.limits.cached_routes,
+                pending_lookups: setup.config.limits.pending_lookups,
+                timeout: setup.config.timeouts.lookup,
+            })),
+            pools: Arc::new(pools),
+            setup: ArcSwap::from_pointee(setup),
+            sessions: Arc::default(),
+            limits: Arc::default(),
+            metrics,
+            records,
+            edge_id: edge_id(),
+            next_session: AtomicU64::new(1),
+            random: RandomState::new(),
+            stopping: watch::channel(false).0,
+        });
+        let control = Attached::start(&shared)
+            .map_err(|error| vec![invalid("", format!("the control thread cannot be started: {error}"))])?;
+        let workers = (0..threads)
+            .map(|number| Worker::start(number, &shared))
+            .collect::<Result<_, _>>()
+            .map_err(|error| vec![invalid("threads", format!("a thread cannot be started: {error}"))])?;
+        let server = Self { shared, tickets, workers, doors: Mutex::default(), control };
+        server.open(&server.shared.setup.load())?;
+        Ok(server)
+    }
+
+    /// Each listener's name, service and address, as bound.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<(Arc<str>, &'static str, SocketAddr)> {
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = &self.shared.setup.load().config.listeners;
+        let bound = |listener: &Arc<Listener>| {
+            let door = doors.get(&listener.name)?;
+            Some((Arc::clone(&listener.name), listener.service.name(), door.bound()))
+        };
+        listeners.iter().filter_map(bound).collect()
+    }
+
+    /// Takes a new config into force without touching a session; `threads` and `state_directory` keep their values.
+    ///
+    /// # Errors
+    /// All faults at once; the old config stays in force.
+    pub fn reload(&self, config: &[u8]) -> Result<(), Vec<Invalid>> {
+        let setup = Setup::load(config)?;
+        self.shared
+            .records
+            .reopen(&setup.config.records)
+            .map_err(|error| vec![invalid("log.records", format!("cannot be opened: {error}"))])?;
+        self.open(&setup)?;
+        self.shared.setup.store(Arc::new(setup));
+        self.shared.pools.set_health(self.shared.setup.load().config.health.clone());
+        Ok(())
+    }
+
+    /// Opens new doors, gives old ones their new settings and shuts those that are gone: all or nothing.
+    fn open(&self, setup: &Setup) -> Result<(), Vec<Invalid>> {
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = Vec::new();
+        let mut wanted = Vec::new();
+        for (index, listener) in setup.config.listeners.iter().enumerate() {
+            match self.listening(listener, setup, doors.get(&listener.name)) {
+                Ok(it) => wanted.push(it),
+                Err(problem) => faults.push(invalid(&format!("listeners[{index}].address"), problem)),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut kept = HashMap::new();
+        for (listening, opening) in wanted {
+            let name = Arc::clone(&listening.listener.name);
+            let door = match opening {
+                Opening::Known(door) => {
+                    door.set(listening);
+                    door
+                }
+                Opening::New { bound, sockets } => {
+                    let door = Arc::new(Door::new(bound, listening));
+                    for (worker, socket) in self.workers.iter().zip(sockets) {
+                        worker.watch(Arc::clone(&door), socket);
+                    }
+                    door
+                }
+            };
+            kept.insert(name, door);
+        }
+        for (name, door) in std::mem::replace(&mut *doors, kept) {
+            if !doors.get(&name).is_some_and(|kept| Arc::ptr_eq(kept, &door)) {
+                door.shut();
+            }
+        }
+        Ok(())
+    }
+
+    fn listening(
+        &self,
+        listener: &Arc<Listener>,
+        setup: &Setup,
+        known: Option<&Arc<Door>>,
+    ) -> Result<(Listening, Opening), String> {
+        let tls = match listener.tls {
+            crate::config::ListenerTls::Off => None,
+            _ => Some(
+                crate::tls::server_config(listener, &setup.certificates, &self.tickets)
+                    .map_err(|error| format!("TLS cannot be set up: {error}"))?,
+            ),
+        };
+        let listening = Listening { listener: Arc::clone(listener), tls };
+        if let Some(door) = known.filter(|door| door.serves(listener)) {
+            return Ok((listening, Opening::Known(Arc::clone(door))));
+        }
+        let unbound = |error| format!("{} cannot be listened on: {error}", listener.address);
+        sys::probe_free(listener.address).map_err(unbound)?;
+        let first = sys::listen(listener.address).map_err(unbound)?;
+        let bound = first.local_addr().map_err(unbound)?;
+        let mut sockets = vec![first];
+        for _ in 1..self.workers.len() {
+            sockets.push(sys::listen(bound).map_err(unbound)?);
+        }
+        Ok((listening, Opening::New { bound, sockets }))
+    }
+
+    /// Ends the edge: no new client, live sessions are told goodbye in a quiet moment, or cut when `patience` ends.
+    /// Returns how many sessions were live.
+    pub fn stop(self, patience: Duration) -> usize {
+        for door in self.doors.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            door.shut();
+        }
+        self.shared.stopping.send_replace(true);
+        let ending = Ending { text: Arc::from("shutting down, come back in a moment"), patience };
+        let live = match tokio::runtime::Builder::new_current_thread().build() {
+            Ok(runtime) => runtime.block_on(self.shared.sessions.kick(&Filter::default(), &ending)),
+            Err(_) => 0,
+        };
+        for worker in self.workers {
+            worker.stop();
+        }
+        self.control.stop();
+        self.shared.records.flush();
+        live
+    }
+
+    /// The counters as Prometheus text.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.shared.metrics.connections.set(i64::try_from(self.shared.limits.sessions()).unwrap_or(i64::MAX));
+        self.shared.metrics.encode()
+    }
+}
+
+/// How a listener gets its door.
+enum Opening {
+    Known(Arc<Door>),
+    New { bound: SocketAddr, sockets: Vec<std::net::TcpListener> },
+}
+
+/// Unique among edges and restarts: 48 random bits.
+fn edge_id() -> String {
+    format!("{:012x}", RandomState::new().hash_one(std::time::SystemTime::now()) >> 16)
+}

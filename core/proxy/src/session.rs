@@ -1,1 +1,240 @@
-//! session.
+//! One login, one straight line: accept, TLS, greet, route, dial, authenticate, splice, record.
+//!
+//! The steps are named here and done elsewhere. What is logged in goes on in a task of its own, so that an idle session
+//! keeps nothing of its login.
+
+mod attempt;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use zproxy_protocol::{LoginOffer, Refusal, ServerSetting, Then};
+
+use crate::accept::{self, Ends};
+use crate::config::ListenerTls;
+use crate::error::EndedBy;
+use crate::greet::{Asked, Greeting, Starttls};
+use crate::limits::{AddressPlace, Place};
+use crate::metrics::{EndLabels, LoginLabels};
+use crate::pool::Lease;
+use crate::record::Record;
+use crate::server::{Listening, Setup, Shared};
+use crate::sessions::{Entry, Facts};
+use crate::splice::{Ended, Splice};
+use crate::stream::Stream;
+use crate::{Error, sys, tls};
+use attempt::{Attempt, LoggedIn};
+
+/// A connection that was just accepted.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The connection.
+    pub tcp: TcpStream,
+    /// Where it came from.
+    pub peer: std::net::SocketAddr,
+    /// The listener it came to.
+    pub listening: Arc<Listening>,
+    /// Its place among all sessions.
+    pub place: Place,
+}
+
+/// What a session holds from its accept to its end.
+struct Session {
+    shared: Arc<Shared>,
+    /// The settings it began with; a reload does not touch it.
+    setup: Arc<Setup>,
+    listening: Arc<Listening>,
+    record: Record,
+    address_place: Option<AddressPlace>,
+    _place: Place,
+}
+
+/// Serves a connection to its end.
+pub async fn run(arrival: Arrival, shared: Arc<Shared>) {
+    let Arrival { tcp, peer, listening, place } = arrival;
+    let listener = &listening.listener;
+    let record = Record::begin(shared.next_session_id(), listener.service, Arc::clone(&listener.name));
+    let setup = shared.setup.load_full();
+    let mut session = Session { shared, setup, listening, record, address_place: None, _place: place };
+    match session.log_in(tcp, peer).await {
+        Ok(Some(logged_in)) => logged_in.go_on(session),
+        Ok(None) => session.end(EndedBy::Client, None, (0, 0)),
+        Err(error) => session.end(error.ended_by(), Some(&error), (0, 0)),
+    }
+}
+
+/// A session whose client was told that it is logged in.
+struct Joined {
+    splice: Splice,
+    entry: Entry,
+    lease: Lease,
+}
+
+impl Session {
+    async fn log_in(&mut self, tcp: TcpStream, peer: std::net::SocketAddr) -> Result<Option<Joined>, Error> {
+        let deadline = Instant::now() + self.setup.config.timeouts.login;
+        let (stream, ends) = self.admit(tcp, peer).await?;
+        let mut client = self.greet(stream).await?;
+        let mut failures = 0;
+        loop {
+            self.record.step("greet");
+            let login = match self.hear(&mut client, deadline).await? {
+                Asked::Goodbye => return Ok(None),
+                Asked::Login(login) => login,
+            };
+            let asked_at = Instant::now();
+            self.record.login(login.mechanism);
+            let attempt = Attempt { shared: &self.shared, setup: &self.setup, listening: &self.listening, ends: &ends };
+            let attempted = tokio::select! {
+                attempted = timeout_at(deadline, attempt.run(login, &mut self.record)) => attempted,
+                error = client.gone() => return Err(error),
+            };
+            match attempted.unwrap_or(Err(Error::BackendTimeout("login"))) {
+                Ok(logged_in) => return self.join(client, logged_in, &ends).await.map(Some),
+                Err(error) => {
+                    failures += 1;
+                    self.refuse(&mut client, &error, failures, asked_at).await?;
+                }
+            }
+        }
+    }
+
+    /// Steps 1 and 2: whose connection it is, whether there is room, and TLS if it comes with the first byte.
+    async fn admit(&mut self, mut tcp: TcpStream, peer: std::net::SocketAddr) -> Result<(Stream, Ends), Error> {
+        let config = &self.setup.config;
+        let listener = &self.listening.listener;
+        sys::tune(&tcp, config.timeouts.tcp_user).map_err(|error| Error::ClientIo(error.kind()))?;
+        let ends = timeout(config.timeouts.handshake, accept::ends(&mut tcp, peer, listener))
+            .await
+            .map_err(|_| Error::ClientTimeout("PROXY header"))??;
+        self.record.ends(ends.clone());
+        if !config.limits.trusted.contain(ends.client.ip()) {
+            let most = config.limits.sessions_per_address;
+            let place = self.shared.limits.enter_address(ends.client.ip(), most);
+            self.address_place = Some(place.ok_or(Error::TooManySessions)?);
+        }
+        if listener.tls != ListenerTls::Implicit {
+            return Ok((Stream::Plain(tcp), ends));
+        }
+        self.record.step("tls");
+        let under = self.listening.tls.clone().ok_or_else(|| Error::ClientTls("no certificate".into()))?;
+        let (stream, facts) = tls::handshake(tcp, under, config.timeouts.handshake).await?;
+        self.record.tls(facts);
+        Ok((stream, ends))
+    }
+
+    /// Step 3: the greeting.
+    async fn greet(&self, stream: Stream) -> Result<Greeting, Error> {
+        let listener = &self.listening.listener;
+        let config = &self.setup.config;
+        let setting = ServerSetting {
+            hostname: Arc::clone(&config.hostname),
+            login: match listener.tls {
+                ListenerTls::Implicit | ListenerTls::Off => LoginOffer::Now,
+                ListenerTls::StarttlsOptional => LoginOffer::NowOrAfterTls,
+                ListenerTls::StarttlsRequired => LoginOffer::OnlyAfterTls,
+            },
+            shared: self.shared.pools.shared_capabilities(listener.service),
+            bad_commands: config.limits.bad_commands,
+            max_command: config.limits.line,
+        };
+        let offered = matches!(listener.tls, ListenerTls::StarttlsOptional | ListenerTls::StarttlsRequired);
+        let starttls =
+            Starttls { config: self.listening.tls.clone().filter(|_| offered), deadline: config.timeouts.handshake };
+        Greeting::begin(stream, listener.service.protocol().server(setting), starttls).await
+    }
+
+    /// Step 3, goes on: who the client says it is.
+    async fn hear(&mut self, client: &mut Greeting, deadline: Instant) -> Result<Asked, Error> {
+        let record = &mut self.record;
+        tokio::select! {
+            asked = timeout_at(deadline, client.asked(|facts| record.tls(facts))) => {
+                if let Ok(asked) = asked {
+                    return asked;
+                }
+                client.goodbye("login took too long").await;
+                Err(Error::ClientTimeout("login"))
+            }
+            () = self.shared.stopping() => {
+                client.goodbye("shutting down, come back in a moment").await;
+                Err(Error::Shutdown)
+            }
+        }
+    }
+
+    /// Tells the client why it is not logged in: a wrong password and an unknown user at the same moment.
+    async fn refuse(
+        &mut self,
+        client: &mut Greeting,
+        error: &Error,
+        failures: u32,
+        asked_at: Instant,
+    ) -> Result<(), Error> {
+        let refusal = error.refusal();
+        self.shared.records.put(self.record.refused(error));
+        let outcome = if refusal == Refusal::Credentials { "refused" } else { "temporary" };
+        self.count_login(outcome);
+        if refusal == Refusal::Credentials {
+            let delay = self.setup.config.timeouts.auth_failure_delay * failures;
+            tokio::select! {
+                () = sleep_until(asked_at + self.shared.jitter(delay)) => {}
+                error = client.gone() => return Err(error),
+            }
+        }
+        if failures < self.setup.config.limits.login_attempts {
+            return client.refuse(&refusal, Then::TryAgain).await;
+        }
+        client.refuse(&refusal, Then::Close).await?;
+        client.close().await;
+        Err(error.clone())
+    }
+
+    /// Step 7: the client hears that it is logged in, and both connections become one.
+    async fn join(&mut self, client: Greeting, logged_in: LoggedIn, ends: &Ends) -> Result<Joined, Error> {
+        let LoggedIn { stream, rest, success, account, backend, lease } = logged_in;
+        self.record.step("welcome");
+        let front = client.welcome(&success).await?;
+        self.record.step("splice");
+        self.count_login("ok");
+        let entry = self.shared.sessions.enter(Facts {
+            id: self.record.id().into(),
+            account,
+            backend,
+            client: ends.client,
+            service: self.listening.listener.service,
+            listener: Arc::clone(&self.listening.listener.name),
+            tls: self.record.tls_facts().map_or("", |facts| facts.version),
+        });
+        Ok(Joined { splice: Splice::new(front, (stream, rest)), entry, lease })
+    }
+
+    fn count_login(&self, outcome: &'static str) {
+        let service = self.listening.listener.service.name();
+        self.shared.metrics.logins.get_or_create(&LoginLabels { service, outcome }).inc();
+    }
+
+    /// Step 8: the record.
+    fn end(self, by: EndedBy, error: Option<&Error>, bytes: (u64, u64)) {
+        let labels = EndLabels { service: self.listening.listener.service.name(), by: by.name() };
+        self.shared.metrics.ended.get_or_create(&labels).inc();
+        self.shared.records.put(self.record.ended(by, error, bytes));
+    }
+}
+
+impl Joined {
+    /// The rest of the session, in a task of its own.
+    fn go_on(self, session: Session) {
+        let Self { splice, entry, lease } = self;
+        let session = Box::new(session);
+        tokio::task::spawn_local(async move {
+            let service = session.listening.listener.service;
+            let idle: Duration = session.setup.config.timeouts.idle[service.index()];
+            let Ended { by, error } = splice.run(entry.live(), service.protocol(), idle).await;
+            let bytes = entry.live().bytes();
+            session.end(by, error.as_ref(), bytes);
+            drop((entry, lease));
+        });
+    }
+}

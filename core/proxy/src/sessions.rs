@@ -22,7 +22,7 @@ pub struct Live {
     /// Unique over edges and restarts.
     pub id: Box<str>,
     /// The account.
-    pub account: Box<str>,
+    pub account: Arc<str>,
     /// The backend's name.
     pub backend: Arc<str>,
     /// The client's address.
@@ -58,7 +58,7 @@ pub struct Facts {
     /// Unique over edges and restarts.
     pub id: Box<str>,
     /// The account.
-    pub account: Box<str>,
+    pub account: Arc<str>,
     /// The backend's name.
     pub backend: Arc<str>,
     /// The client's address.
@@ -77,6 +77,12 @@ impl Live {
         if self.ending.set(ending).is_ok() {
             self.ended.notify_one();
         }
+    }
+
+    /// Bytes since login, from the client and from the backend.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.from_client.load(Ordering::Relaxed), self.from_backend.load(Ordering::Relaxed))
     }
 
     /// Waits until somebody asks this session to end.

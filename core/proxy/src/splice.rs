@@ -1,1 +1,191 @@
-//! splice.
+//! Seventh step: bytes both ways until one side ends it.
+//!
+//! An idle session owns no buffer: reads go into the thread's scratch, and only what the other side does not take at
+//! once is kept. Where both sides are plain and bytes stream, they move by splice(2) and are never seen.
+
+mod direction;
+mod pipe;
+mod quiet;
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use zproxy_protocol::{Input, Protocol};
+
+use crate::error::EndedBy;
+use crate::sessions::{Ending, Live};
+use crate::stream::Stream;
+use crate::{Error, sys};
+use direction::Direction;
+use quiet::Quiet;
+
+/// No byte for so long means that nobody is in the middle of something (a command and its answer are closer).
+const QUIET_FOR: Duration = Duration::from_secs(2);
+/// How long the side that still may send is waited for after the other has closed its half.
+const HALF_CLOSED: Duration = Duration::from_secs(5);
+
+/// Both connections of a session that is logged in.
+#[derive(Debug)]
+pub struct Splice {
+    client: Stream,
+    backend: Stream,
+    from_client: Direction,
+    from_backend: Direction,
+    quiet: Quiet,
+    /// When a byte last moved.
+    moved: Instant,
+    first_end: Option<EndedBy>,
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Who ended it.
+    pub by: EndedBy,
+    /// Why, unless it was a plain close.
+    pub error: Option<Error>,
+}
+
+impl Splice {
+    /// Joins two connections; what was read of each and belongs to the other goes first.
+    #[must_use]
+    pub fn new((client, from_client): (Stream, Input), (backend, from_backend): (Stream, Input)) -> Self {
+        let both_plain = matches!((&client, &backend), (Stream::Plain(_), Stream::Plain(_)));
+        Self {
+            client,
+            backend,
+            from_client: Direction::new(from_client.bytes(), both_plain),
+            from_backend: Direction::new(from_backend.bytes(), both_plain),
+            quiet: Quiet::default(),
+            moved: Instant::now(),
+            first_end: None,
+        }
+    }
+
+    /// Moves bytes until a side closes, nothing moves for `idle`, or an operator ends it.
+    pub async fn run(mut self, live: &Live, protocol: &dyn Protocol, idle: Duration) -> Ended {
+        let ended = loop {
+            let idle_at = self.moved + if self.first_end.is_some() { HALF_CLOSED } else { idle };
+            tokio::select! {
+                biased;
+                ended = poll_fn(|cx| self.poll_move(cx, live)) => break ended,
+                ending = live.ending() => break self.wind_down(live, ending, protocol).await,
+                () = sleep_until(idle_at) => {
+                    if let Some(ended) = self.too_quiet(idle) {
+                        break ended;
+                    }
+                }
+            }
+        };
+        if matches!(&ended.error, Some(Error::ClientIo(_) | Error::BackendIo { .. })) {
+            // A broken conversation shall not look like a finished one to the side that still works.
+            sys::reset_on_close(self.client.tcp());
+            sys::reset_on_close(self.backend.tcp());
+        }
+        ended
+    }
+
+    /// The idle timer is set once a sleep, not once a byte: at its end we look whether bytes have moved since.
+    fn too_quiet(&self, idle: Duration) -> Option<Ended> {
+        let silent = self.moved.elapsed();
+        match self.first_end {
+            Some(by) if silent >= HALF_CLOSED => Some(Ended { by, error: None }),
+            None if silent >= idle => Some(Ended { by: EndedBy::Proxy, error: Some(Error::Idle) }),
+            _ => None,
+        }
+    }
+
+    /// Waits for a quiet moment to say goodbye; when patience ends, closes without a word.
+    async fn wind_down(&mut self, live: &Live, ending: &Ending, protocol: &dyn Protocol) -> Ended {
+        let deadline = Instant::now() + ending.patience;
+        loop {
+            let now = Instant::now();
+            let quiet_at = self.moved + QUIET_FOR;
+            if now >= quiet_at && self.may_speak() {
+                let goodbye = protocol.goodbye(&ending.text);
+                self.from_backend.append(&goodbye);
+                self.from_backend.close_when_sent();
+                // Whether the client still reads it is its own business.
+                let flushed = poll_fn(|cx| self.poll_move(cx, live));
+                let _ = tokio::time::timeout(QUIET_FOR, flushed).await;
+                break;
+            }
+            if now >= deadline {
+                break;
+            }
+            let look_again = if quiet_at > now { quiet_at.min(deadline) } else { deadline };
+            tokio::select! {
+                biased;
+                ended = poll_fn(|cx| self.poll_move(cx, live)) => return ended,
+                () = sleep_until(look_again) => {}
+            }
+        }
+        Ended { by: EndedBy::Proxy, error: Some(Error::Kicked) }
+    }
+
+    /// Whether a line of ours would not land in the middle of something.
+    fn may_speak(&self) -> bool {
+        self.first_end.is_none()
+            && self.from_client.is_empty()
+            && self.from_backend.is_empty()
+            && self.quiet.line_ended()
+    }
+
+    fn poll_move(&mut self, cx: &mut Context<'_>, live: &Live) -> Poll<Ended> {
+        let up = self.from_client.poll(cx, &mut self.client, &mut self.backend, |bytes| self.quiet.client_said(bytes));
+        if let Err(ended) = self.account(up, EndedBy::Client, &live.from_client) {
+            return Poll::Ready(ended);
+        }
+        let down =
+            self.from_backend.poll(cx, &mut self.backend, &mut self.client, |bytes| self.quiet.backend_said(bytes));
+        if let Err(ended) = self.account(down, EndedBy::Backend, &live.from_backend) {
+            return Poll::Ready(ended);
+        }
+        match self.first_end {
+            Some(by) if self.from_client.is_closed() && self.from_backend.is_closed() => {
+                Poll::Ready(Ended { by, error: None })
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Books what a direction moved; `source` is who sends in it.
+    fn account(
+        &mut self,
+        progress: Result<direction::Progress, direction::Broken>,
+        source: EndedBy,
+        counter: &AtomicU64,
+    ) -> Result<(), Ended> {
+        match progress {
+            Ok(progress) => {
+                if progress.bytes > 0 {
+                    self.moved = Instant::now();
+                    counter.fetch_add(progress.bytes, Ordering::Relaxed);
+                }
+                if progress.ended && self.first_end.is_none() {
+                    self.first_end = Some(source);
+                    self.moved = Instant::now();
+                }
+                Ok(())
+            }
+            Err(broken) => {
+                let side =
+                    if broken.reading == (source == EndedBy::Client) { EndedBy::Client } else { EndedBy::Backend };
+                // A side that resets after the other has ended was only in a hurry.
+                let error = self.first_end.is_none().then(|| broken_error(side, broken.kind));
+                Err(Ended { by: self.first_end.unwrap_or(side), error })
+            }
+        }
+    }
+}
+
+fn broken_error(side: EndedBy, kind: io::ErrorKind) -> Error {
+    match side {
+        EndedBy::Backend => Error::BackendIo { step: "splice", kind },
+        EndedBy::Client | EndedBy::Proxy => Error::ClientIo(kind),
+    }
+}

@@ -1,1 +1,126 @@
-//! tls.
+//! Second step: TLS with clients, and what TLS with backends needs.
+//!
+//! Certificates are chosen by SNI; a reload makes a new [`ServerTls`], under which new handshakes run while old sessions
+//! go on. Session tickets are sealed by keys that outlive a reload, one set a service: a ticket of one never resumes
+//! another.
+
+mod certificates;
+mod trust;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+pub use certificates::Certificates;
+pub use trust::Trust;
+
+use crate::Error;
+use crate::config::Listener;
+use crate::service::Service;
+use crate::stream::Stream;
+
+/// The ticket keys of this process.
+pub struct Tickets([Arc<dyn ProducesTickets>; Service::ALL.len()]);
+
+impl Tickets {
+    /// Draws fresh keys.
+    ///
+    /// # Errors
+    /// The operating system gives no random numbers.
+    pub fn new() -> Result<Self, rustls::Error> {
+        let ticketer = rustls::crypto::aws_lc_rs::Ticketer::new;
+        Ok(Self([ticketer()?, ticketer()?]))
+    }
+}
+
+impl std::fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tickets")
+    }
+}
+
+/// The algorithms we use.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// What a listener's handshakes run under.
+///
+/// # Errors
+/// rustls refuses the protocol versions; ours are fixed, so it does not.
+pub fn server_config(
+    listener: &Listener,
+    certificates: &Arc<Certificates>,
+    tickets: &Tickets,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(certificates) as _);
+    if listener.alpn_strict {
+        config.alpn_protocols = vec![listener.service.protocol().alpn().to_vec()];
+    }
+    // Tickets alone: a session cache would be memory that clients fill.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = Arc::clone(&tickets.0[listener.service.index()]);
+    // A mail client reconnects rarely: the default of two is one encryption too many a handshake.
+    config.send_tls13_tickets = 1;
+    // Early data could be replayed (RFC 8446, 8), and a login is not idempotent.
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// What a record says of a handshake.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// `TLSv1.3`.
+    pub version: &'static str,
+    /// IANA name.
+    pub cipher: Option<&'static str>,
+    /// The host name the client asked for.
+    pub server_name: Option<String>,
+    /// The protocol agreed on.
+    pub alpn: Option<String>,
+    /// Whether a ticket spared the full handshake.
+    pub resumed: bool,
+}
+
+/// Ends a client's TLS.
+///
+/// # Errors
+/// [`Error::ClientTls`] with rustls' reason, [`Error::ClientTimeout`].
+pub async fn handshake(
+    tcp: TcpStream,
+    config: Arc<ServerConfig>,
+    deadline: Duration,
+) -> Result<(Stream, Facts), Error> {
+    let accepted = tokio::time::timeout(deadline, TlsAcceptor::from(config).accept(tcp)).await;
+    let tls = match accepted {
+        Err(_) => return Err(Error::ClientTimeout("TLS handshake")),
+        Ok(Err(error)) => return Err(Error::ClientTls(error.to_string().into())),
+        Ok(Ok(tls)) => tls,
+    };
+    let connection = tls.get_ref().1;
+    let facts = Facts {
+        version: version_name(connection.protocol_version()),
+        cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
+        server_name: connection.server_name().map(str::to_ascii_lowercase),
+        alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
+        resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+    };
+    Ok((Stream::Tls(Box::new(tls.into())), facts))
+}
+
+fn version_name(version: Option<rustls::ProtocolVersion>) -> &'static str {
+    match version {
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        _ => "",
+    }
+}

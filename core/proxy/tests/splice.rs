@@ -1,0 +1,189 @@
+//! Bytes both ways: all of them, in order, with half-close, back-pressure, idle limits and goodbyes in quiet moments.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use zproxy_protocol::Input;
+use zproxy_proxy::error::EndedBy;
+use zproxy_proxy::service::Service;
+use zproxy_proxy::sessions::{Ending, Entry, Facts, Filter, Sessions};
+use zproxy_proxy::splice::{Ended, Splice};
+use zproxy_proxy::stream::Stream;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A spliced session with both far ends in hand.
+struct Stage {
+    client: TcpStream,
+    backend: TcpStream,
+    sessions: Arc<Sessions>,
+    running: JoinHandle<Ended>,
+}
+
+impl Stage {
+    async fn new(service: Service, idle: Duration) -> Self {
+        Self::with_leftovers(service, idle, b"", b"").await
+    }
+
+    async fn with_leftovers(service: Service, idle: Duration, from_client: &[u8], from_backend: &[u8]) -> Self {
+        let (client, client_side) = pair().await;
+        let (backend, backend_side) = pair().await;
+        let sessions = Arc::new(Sessions::default());
+        let entry = sessions.enter(facts(service));
+        let splice = Splice::new(
+            (Stream::Plain(client_side), input(from_client)),
+            (Stream::Plain(backend_side), input(from_backend)),
+        );
+        let running = tokio::spawn(async move { run(splice, entry, service, idle).await });
+        Self { client, backend, sessions, running }
+    }
+}
+
+async fn run(splice: Splice, entry: Entry, service: Service, idle: Duration) -> Ended {
+    splice.run(entry.live(), service.protocol(), idle).await
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (far, near) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    (far.unwrap(), near.unwrap().0)
+}
+
+fn input(bytes: &[u8]) -> Input {
+    let mut input = Input::new();
+    input.extend(bytes);
+    input
+}
+
+fn facts(service: Service) -> Facts {
+    Facts {
+        id: "1".into(),
+        account: "siti@tgg.net.id".into(),
+        backend: "mbox-1".into(),
+        client: "127.0.0.1:40000".parse().unwrap(),
+        service,
+        listener: "imap".into(),
+        tls: "",
+    }
+}
+
+/// Bytes that show where they were lost or swapped.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect()
+}
+
+#[tokio::test]
+async fn leftovers_go_first() {
+    let mut stage = Stage::with_leftovers(Service::Imap, LONG, b"b NOOP\r\n", b"* 1 EXISTS\r\n").await;
+    stage.client.write_all(b"c NOOP\r\n").await.unwrap();
+    let mut said = vec![0; 16];
+    stage.backend.read_exact(&mut said).await.unwrap();
+    assert_eq!(said, b"b NOOP\r\nc NOOP\r\n");
+    let mut heard = vec![0; 12];
+    stage.client.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, b"* 1 EXISTS\r\n");
+}
+
+#[tokio::test]
+async fn twenty_mebibytes_arrive_whole_in_both_directions_at_once() {
+    let stage = Stage::new(Service::Imap, LONG).await;
+    let sent = pattern(20 << 20);
+    let (mut client_reads, mut client_writes) = stage.client.into_split();
+    let (mut backend_reads, mut backend_writes) = stage.backend.into_split();
+    let (up, down) = (sent.clone(), sent.clone());
+    let writes = tokio::spawn(async move {
+        client_writes.write_all(&up).await.unwrap();
+        client_writes.shutdown().await.unwrap();
+    });
+    let answers = tokio::spawn(async move {
+        backend_writes.write_all(&down).await.unwrap();
+        backend_writes.shutdown().await.unwrap();
+    });
+    let (mut at_client, mut at_backend) = (Vec::new(), Vec::new());
+    let (client, backend) =
+        tokio::join!(client_reads.read_to_end(&mut at_client), backend_reads.read_to_end(&mut at_backend));
+    client.unwrap();
+    backend.unwrap();
+    writes.await.unwrap();
+    answers.await.unwrap();
+    assert!(at_client == sent, "what the client got differs");
+    assert!(at_backend == sent, "what the backend got differs");
+    assert!(stage.running.await.unwrap().error.is_none());
+}
+
+#[tokio::test]
+async fn a_half_closed_client_still_gets_its_answer() {
+    let mut stage = Stage::new(Service::Pop3, LONG).await;
+    stage.client.write_all(b"RETR 1\r\n").await.unwrap();
+    stage.client.shutdown().await.unwrap();
+    let mut asked = Vec::new();
+    stage.backend.read_to_end(&mut asked).await.unwrap();
+    assert_eq!(asked, b"RETR 1\r\n");
+    stage.backend.write_all(b"+OK\r\n.\r\n").await.unwrap();
+    drop(stage.backend);
+    let mut answer = Vec::new();
+    stage.client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"+OK\r\n.\r\n");
+    let ended = stage.running.await.unwrap();
+    assert_eq!(ended.by, EndedBy::Client);
+    assert!(ended.error.is_none());
+}
+
+#[tokio::test]
+async fn a_reset_reaches_the_other_side_as_a_reset() {
+    let mut stage = Stage::new(Service::Imap, LONG).await;
+    stage.backend.set_zero_linger().unwrap();
+    drop(stage.backend);
+    let error = stage.client.read(&mut [0; 16]).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(stage.running.await.unwrap().by, EndedBy::Backend);
+}
+
+#[tokio::test]
+async fn silence_ends_a_session_and_bytes_keep_it() {
+    let idle = Duration::from_millis(200);
+    let mut stage = Stage::new(Service::Imap, idle).await;
+    let began = std::time::Instant::now();
+    while began.elapsed() < 3 * idle {
+        stage.backend.write_all(b"* 1 EXISTS\r\n").await.unwrap();
+        let mut heard = [0; 12];
+        stage.client.read_exact(&mut heard).await.unwrap();
+    }
+    assert!(!stage.running.is_finished(), "bytes did not keep it");
+    let ended = stage.running.await.unwrap();
+    assert_eq!((ended.by, ended.error.unwrap().to_string().as_str()), (EndedBy::Proxy, "idle for too long"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kick_speaks_in_a_quiet_moment_and_answers_when_the_session_is_gone() {
+    let mut stage = Stage::new(Service::Imap, LONG).await;
+    let ending = Ending { text: Arc::from("moved"), patience: LONG };
+    assert_eq!(stage.sessions.kick(&Filter::default(), &ending).await, 1);
+    let mut heard = Vec::new();
+    stage.client.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"* BYE moved\r\n");
+}
+
+#[tokio::test]
+async fn a_kick_cuts_without_a_word_where_a_line_is_not_finished() {
+    let mut stage = Stage::new(Service::Imap, LONG).await;
+    stage.backend.write_all(b"* 1 FETCH (BODY[] {300}\r\n").await.unwrap();
+    let mut heard = [0; 25];
+    stage.client.read_exact(&mut heard).await.unwrap();
+    let ending = Ending { text: Arc::from("moved"), patience: Duration::from_millis(50) };
+    stage.sessions.kick(&Filter::default(), &ending).await;
+    assert!(matches!(stage.client.read(&mut heard).await, Ok(0) | Err(_)));
+}
+
+#[tokio::test]
+async fn a_pop3_session_is_kicked_without_a_word() {
+    let mut stage = Stage::new(Service::Pop3, LONG).await;
+    let ending = Ending { text: Arc::from("moved"), patience: Duration::ZERO };
+    stage.sessions.kick(&Filter::default(), &ending).await;
+    let mut heard = Vec::new();
+    let _ = stage.client.read_to_end(&mut heard).await;
+    assert!(heard.is_empty());
+}
