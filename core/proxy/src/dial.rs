@@ -11,7 +11,7 @@ use tokio_rustls::TlsConnector;
 use zproxy_protocol::proxy_header;
 
 use crate::Error;
-use crate::pool::{BackendTls, Endpoint, Forward};
+use crate::pool::{Endpoint, EndpointTls, Forward};
 use crate::stream::Stream;
 use crate::tls::Trust;
 
@@ -20,6 +20,8 @@ use crate::tls::Trust;
 pub struct Target<'a> {
     /// Where.
     pub address: SocketAddr,
+    /// The backend's configured host: the name its certificate must carry, unless the endpoint says another.
+    pub host: &'a str,
     /// How.
     pub endpoint: &'a Endpoint,
 }
@@ -50,8 +52,8 @@ pub async fn open(
         .map_err(|_| Error::BackendTimeout("connect"))?
         .map_err(|error| Error::BackendIo { step: "connect", kind: error.kind() })?;
     match target.endpoint.tls {
-        BackendTls::Implicit => secure(Stream::Plain(tcp), target, terms).await,
-        BackendTls::Off | BackendTls::Starttls => Ok(Stream::Plain(tcp)),
+        EndpointTls::Implicit => secure(Stream::Plain(tcp), target, terms).await,
+        EndpointTls::Off | EndpointTls::Starttls => Ok(Stream::Plain(tcp)),
     }
 }
 
@@ -81,8 +83,8 @@ async fn connect(
 /// [`Error::BackendTls`] with rustls' reason, [`Error::BackendTimeout`].
 pub async fn secure(stream: Stream, target: Target<'_>, terms: Terms<'_>) -> Result<Stream, Error> {
     let Stream::Plain(tcp) = stream else { return Err(Error::BackendTls("TLS within TLS".into())) };
-    let name = &target.endpoint.verify_name;
-    let server_name = ServerName::try_from(name.to_string())
+    let name = target.endpoint.verify_name.as_deref().unwrap_or(target.host);
+    let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| Error::BackendTls(format!("{name:?} is no name a certificate can carry").into()))?;
     let connector = TlsConnector::from(terms.trust.config(&target.endpoint.verify));
     match tokio::time::timeout(terms.timeout, connector.connect(server_name, tcp)).await {

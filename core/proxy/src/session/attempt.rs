@@ -13,7 +13,7 @@ use crate::Error;
 use crate::accept::Ends;
 use crate::authenticate::{Conversed, converse};
 use crate::dial::{self, Target, Terms};
-use crate::pool::{BackendTls, Candidate, Forward, Lease};
+use crate::pool::{Candidate, EndpointTls, Forward, Lease};
 use crate::record::Record;
 use crate::route::{Context, Route, Status};
 use crate::server::{Listening, Setup, Shared};
@@ -143,12 +143,12 @@ impl Attempt<'_> {
     ) -> Result<Conversed, Error> {
         let timeouts = &self.setup.config.timeouts;
         let endpoint = &candidate.endpoint;
-        let target = Target { address: candidate.address, endpoint };
+        let target = Target { address: candidate.address, host: &candidate.backend.host, endpoint };
         let terms = Terms { trust: &self.setup.trust, timeout: timeouts.connect, tcp_user: timeouts.tcp_user };
         let stream = dial::open(target, terms, Some((self.ends.client, self.ends.local))).await?;
         record.step("authenticate");
         let mut machine = self.listening.listener.service.protocol().client(ClientSetting {
-            starttls: endpoint.tls == BackendTls::Starttls,
+            starttls: endpoint.tls == EndpointTls::Starttls,
             goal: Goal::Login(Box::new(self.login_at_backend(endpoint.forward, login, resolved, record)?)),
         });
         let conversed = timeout(timeouts.backend_login, converse(stream, machine.as_mut(), target, terms)).await;
