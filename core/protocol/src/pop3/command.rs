@@ -138,27 +138,20 @@ mod tests {
 
     #[test]
     fn a_line_ends_with_crlf_and_nothing_else() {
-        let table: &[(&[u8], Result<&[u8], Bad>)] = &[
-            (b"NOOP\r\n", Ok(b"NOOP")),
-            (b"\r\n", Ok(b"")),
-            (b"NOOP\n", Err(Bad::LineEnd)),
-            (b"\n", Err(Bad::LineEnd)),
-            (b"NO\rOP\r\n", Err(Bad::LineEnd)),
-            (b"NOOP\r\r\n", Err(Bad::LineEnd)),
-            (b"NO\0OP\r\n", Err(Bad::Nul)),
-        ];
-        for (bytes, expected) in table {
-            let behind = [bytes, &b"QUIT\r\n"[..]].concat();
-            assert_eq!(
-                line(&behind, 8),
-                Ok(Some(Line { text: *expected, length: bytes.len() })),
-                "{}",
-                bytes.escape_ascii()
-            );
+        let whole = |bytes: &[u8], text: Result<&[u8], Bad>| {
+            let behind = [bytes, b"QUIT\r\n"].concat();
+            assert_eq!(line(&behind, 8), Ok(Some(Line { text, length: bytes.len() })), "{}", bytes.escape_ascii());
             for end in 0..bytes.len() {
                 assert_eq!(line(&bytes[..end], 8), Ok(None), "{}", bytes.escape_ascii());
             }
-        }
+        };
+        whole(b"NOOP\r\n", Ok(b"NOOP"));
+        whole(b"\r\n", Ok(b""));
+        whole(b"NOOP\n", Err(Bad::LineEnd));
+        whole(b"\n", Err(Bad::LineEnd));
+        whole(b"NO\rOP\r\n", Err(Bad::LineEnd));
+        whole(b"NOOP\r\r\n", Err(Bad::LineEnd));
+        whole(b"NO\0OP\r\n", Err(Bad::Nul));
     }
 
     #[test]
