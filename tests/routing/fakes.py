@@ -67,9 +67,9 @@ class ToldDirectory(Directory):
         await self.open.wait()
         return said
 
-    async def domains_of(self, hosts: Sequence[str]) -> Mapping[str, str]:
+    async def domains_of(self, hosts: Sequence[str]) -> Mapping[str, str | DirectoryError]:
         if self.down:
-            raise self.down
+            return dict.fromkeys(hosts, self.down)
         known = self.hosts or {}
         return {host: known[host] for host in hosts if host in known}
 

@@ -2,6 +2,8 @@
 
 from zcontrol.directory.base import Directory
 from zcontrol.directory.file import FileDirectory
+from zcontrol.directory.ldap import LdapDirectory
+from zcontrol.directory.zimbra import ZimbraDirectory
 from zcontrol.errors import DirectoryError
 from zcontrol.v1 import config_pb2
 
@@ -13,5 +15,9 @@ def open_directory(config: config_pb2.Directory) -> Directory:
     match config.WhichOneof("source"):
         case "file":
             return FileDirectory(config.file.path)
+        case "ldap" if config.ldap.preset == config_pb2.LDAP_PRESET_ZIMBRA:
+            return ZimbraDirectory(config.ldap)
+        case "ldap":
+            return LdapDirectory(config.ldap)
         case _:
             raise DirectoryError("no directory is configured: set directory.file or directory.ldap")

@@ -62,10 +62,10 @@ class Directory(ABC):
         Never raises a `DirectoryError`: what goes wrong for a name, or for all, is in their places.
         """
 
-    async def domains_of(self, hosts: Sequence[str]) -> Mapping[str, str]:
-        """The domains that the directory gives to these virtual hosts or addresses; hosts it does not know are absent.
+    async def domains_of(self, hosts: Sequence[str]) -> Mapping[str, str | DirectoryError]:
+        """The domains that the directory gives to these virtual hosts or addresses, or why it cannot say.
 
-        Raises `DirectoryError` if it cannot say.
+        Hosts it does not know are absent.
         """
         del hosts
         return {}

@@ -16,7 +16,7 @@ from zcontrol.directory.base import BATCH, Directory, Found, Outcome
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError, UnusableNameError
 from zcontrol.routing.cache import Entry
 from zcontrol.routing.epochs import Epochs
-from zcontrol.routing.names import Names, Qualified, canonical_domain
+from zcontrol.routing.names import Names, Qualified
 
 log = structlog.get_logger(__name__)
 
@@ -131,17 +131,18 @@ class Lookups:
         hosts = list({host: None for question in questions for host in question.hosts})
         if not hosts:
             return [question.name for question in questions]
-        try:
-            domains = await self._directory.domains_of(hosts)
-        except DirectoryError as error:
-            return [error if question.hosts else question.name for question in questions]
+        domains = await self._directory.domains_of(hosts)
         return [self._settle_bare(question, domains) if question.hosts else question.name for question in questions]
 
-    def _settle_bare(self, question: Qualified, domains: Mapping[str, str]) -> str | None:
+    def _settle_bare(
+        self, question: Qualified, domains: Mapping[str, str | DirectoryError]
+    ) -> str | DirectoryError | None:
         for host in question.hosts:
             domain = self._names.domain_of_host(host) or domains.get(host)
+            if isinstance(domain, DirectoryError):
+                return domain
             if domain:
-                return self._names.with_domain(question.name, canonical_domain(domain)).name
+                return self._names.with_domain(question.name, domain).name
         try:
             return self._names.by_default(question.name).name
         except UnusableNameError:

@@ -1,0 +1,213 @@
+"""Real LDAP servers, each with a small schema of ours and what entries a test gives it.
+
+`start_slapd` starts one; several with the same entries are replicas. The schema has the few attributes that the generic
+and the Zimbra preset read, with the syntax and matching that the real ones have.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from servers.own_address import own_address
+from servers.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from servers.certificates import Certificate
+
+LDAP_PORT = 3890
+LDAPS_PORT = 6360
+BASE = "dc=example"
+ROOT_DN = f"cn=root,{BASE}"
+ROOT_PASSWORD = "only for tests"
+
+Entry = tuple[str, "Mapping[str, str | Sequence[str]]"]
+
+
+class Slapd:
+    """One server; `pause` stops it without closing anything, as an overloaded machine does."""
+
+    def __init__(self, directory: Path, *, settings: str = "", certificate: Certificate | None = None) -> None:
+        self.address = own_address()
+        self.url = f"ldap://{self.address}:{LDAP_PORT}"
+        self.ldaps_url = f"ldaps://{self.address}:{LDAPS_PORT}"
+        self._directory = directory
+        self._tls = certificate is not None
+        self._config = directory / "slapd.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+        (directory / "data").mkdir(parents=True)
+        (directory / "zproxy.schema").write_text(SCHEMA)
+        self._config.write_text(_config(directory, settings, certificate))
+
+    def load(self, entries: Sequence[Entry]) -> None:
+        """Fill the stopped server."""
+        ldif = "\n".join(_ldif(name, attributes) for name, attributes in [(BASE, TREE), *entries])
+        self._run("-T", "add", "-q", input=ldif.encode())
+
+    def start(self) -> None:
+        urls = self.url + (f" {self.ldaps_url}" if self._tls else "")
+        log = (self._directory / "log").open("ab")
+        # `-d 0` keeps it in the foreground.
+        command = [SLAPD, "-d", "0", "-h", urls, "-f", str(self._config)]
+        self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        log.close()
+        until(lambda: _accepts(self.address, LDAP_PORT))
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait(timeout=10)
+            self._process = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process
+        os.kill(self._process.pid, number)
+
+    def _run(self, *arguments: str, input: bytes) -> None:  # noqa: A002 - subprocess's word
+        done = subprocess.run(
+            [SLAPD, *arguments, "-f", str(self._config)], input=input, capture_output=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
+
+class StartSlapd(Protocol):
+    def __call__(
+        self, *entries: Entry, settings: str = "", certificate: Certificate | None = None, start: bool = True
+    ) -> Slapd: ...
+
+
+@pytest.fixture
+def start_slapd(tmp_path: Path) -> Iterator[StartSlapd]:
+    """Start servers that end with the test."""
+    with ExitStack() as stack:
+
+        def start_one(
+            *entries: Entry, settings: str = "", certificate: Certificate | None = None, start: bool = True
+        ) -> Slapd:
+            directory = tmp_path / f"slapd-{len(list(tmp_path.glob('slapd-*')))}"
+            server = Slapd(directory, settings=settings, certificate=certificate)
+            stack.callback(server.stop)
+            server.load(entries)
+            if start:
+                server.start()
+            return server
+
+        yield start_one
+
+
+def person(uid: str, **attributes: str | Sequence[str]) -> Entry:
+    """An account of the generic preset."""
+    return f"uid={uid},{BASE}", {"objectClass": ["account", "testMailAccount"], "uid": uid, **attributes}
+
+
+def zimbra_account(uid: str, **attributes: str | Sequence[str]) -> Entry:
+    """An account of the Zimbra preset."""
+    return f"uid={uid},{BASE}", {"objectClass": ["account", "zimbraAccount"], "uid": uid, **attributes}
+
+
+def zimbra_domain(name: str, **attributes: str | Sequence[str]) -> Entry:
+    """A domain of the Zimbra preset."""
+    return f"zimbraDomainName={name},{BASE}", {
+        "objectClass": "zimbraDomain",
+        "zimbraDomainName": name,
+        "zimbraDomainType": "local",
+        **attributes,
+    }
+
+
+def _accepts(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _ldif(name: str, attributes: Mapping[str, str | Sequence[str]]) -> str:
+    lines = [f"dn: {name}"]
+    for attribute, values in attributes.items():
+        lines += [f"{attribute}: {value}" for value in ([values] if isinstance(values, str) else values)]
+    return "\n".join(lines) + "\n"
+
+
+def _config(directory: Path, settings: str, certificate: Certificate | None) -> str:
+    tls = (
+        f"TLSCertificateFile {certificate.certificate_file}\nTLSCertificateKeyFile {certificate.key_file}\n"
+        if certificate
+        else ""
+    )
+    schemas = "".join(f"include /etc/ldap/schema/{name}.schema\n" for name in ("core", "cosine"))
+    return f"""{schemas}include {directory}/zproxy.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+{tls}{settings}
+database mdb
+suffix "{BASE}"
+rootdn "{ROOT_DN}"
+rootpw "{ROOT_PASSWORD}"
+directory {directory}/data
+maxsize 268435456
+dbnosync
+{INDEXES}"""
+
+
+SLAPD = "/usr/sbin/slapd"
+TREE = {"objectClass": ["dcObject", "organization"], "dc": "example", "o": "example"}
+_IA5 = "EQUALITY caseIgnoreIA5Match SYNTAX 1.3.6.1.4.1.1466.115.121.1.26"
+_TEXT = "EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15"
+_ATTRIBUTES = {
+    "mailAlternateAddress": _IA5,
+    "mailHost": _IA5,
+    "mailStatus": _TEXT,
+    "mailLogin": _TEXT,
+    "mailMayActAs": _IA5,
+    "zimbraId": f"{_TEXT} SINGLE-VALUE",
+    "zimbraMailDeliveryAddress": _IA5,
+    "zimbraMailAlias": _IA5,
+    "zimbraMailHost": f"{_IA5} SINGLE-VALUE",
+    "zimbraAccountStatus": f"{_TEXT} SINGLE-VALUE",
+    "zimbraDomainName": f"{_IA5} SINGLE-VALUE",
+    "zimbraDomainType": f"{_TEXT} SINGLE-VALUE",
+    "zimbraDomainAliasTargetId": f"{_TEXT} SINGLE-VALUE",
+    "zimbraDomainAliasTargetName": f"{_IA5} SINGLE-VALUE",
+    "zimbraVirtualHostname": _IA5,
+    "zimbraVirtualIPAddress": _IA5,
+    "zimbraDomainAllowedIPs": _IA5,
+}
+_DOMAIN = [name for name in _ATTRIBUTES if name.startswith(("zimbraDomain", "zimbraVirtual"))]
+_ACCOUNT = [name for name in _ATTRIBUTES if name.startswith("zimbra") and name not in _DOMAIN]
+_GENERIC = ["mail", *(name for name in _ATTRIBUTES if name.startswith("mail"))]
+INDEXES = "index objectClass eq\n" + "".join(
+    f"index {name} eq\n" for name in ("mail", "mailAlternateAddress", *_ACCOUNT, *_DOMAIN)
+)
+# Below the arc that needs no registration (ITU-T X.667).
+_ARC = "2.25.305419896"
+SCHEMA = "".join(
+    f"attributetype ( {_ARC}.1.{number} NAME '{name}' {kind} )\n"
+    for number, (name, kind) in enumerate(_ATTRIBUTES.items(), 1)
+) + "".join(
+    f"objectclass ( {_ARC}.3.{number} NAME '{name}' SUP top {kind} MAY ( {' $ '.join(may)} ) )\n"
+    for number, (name, kind, may) in enumerate(
+        [
+            ("testMailAccount", "AUXILIARY", _GENERIC),
+            ("zimbraAccount", "AUXILIARY", ["mail", *_ACCOUNT]),
+            ("zimbraDomain", "STRUCTURAL", ["zimbraId", *_DOMAIN]),
+        ],
+        1,
+    )
+)

@@ -1,0 +1,67 @@
+"""Accounts in LDAP, by the generic preset: one entry an account, wherever it is below the base."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from zcontrol.directory.base import Directory, Outcome
+from zcontrol.directory.ldap_accounts import GENERIC, AccountAttributes
+from zcontrol.directory.ldap_replicas import Replicas
+from zcontrol.directory.ldap_request import parsed
+from zcontrol.directory.ldap_search import Lookup
+from zcontrol.errors import DirectoryError
+from zcontrol.v1 import config_pb2
+
+Answer = TypeVar("Answer")
+
+
+class LdapDirectory(Directory):
+    """Looks accounts up in threads, each with a connection of its own."""
+
+    # What a preset is.
+    preset: AccountAttributes = GENERIC
+    preset_filter: str = ""
+
+    def __init__(self, config: config_pb2.LdapDirectory) -> None:
+        """Connects to nobody yet; raises `DirectoryError` if the config can lead nowhere."""
+        if not config.base:
+            raise DirectoryError("directory.ldap.base is empty: say where accounts are searched")
+        self.concurrency = config.connections or DEFAULT_CONNECTIONS
+        self._replicas = Replicas(config)
+        self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="ldap")
+        self._attributes = self.preset.configured(config.attributes)
+        restriction = config.filter or self.preset_filter
+        self._accounts = Lookup(
+            replicas=self._replicas,
+            base=config.base,
+            filters=self._attributes.filters,
+            restriction=parsed(restriction) if restriction else b"",
+            attributes=self._attributes.names(),
+        )
+
+    async def find(self, names: Sequence[str]) -> list[Outcome]:
+        """Look up names and ids."""
+        found = await self._in_thread(self._find, names)
+        return [found[name] for name in names]
+
+    async def close(self) -> None:
+        """Let searches end, then close connections and threads."""
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._replicas.close)
+
+    async def _in_thread(self, work: Callable[[Sequence[str]], Answer], values: Sequence[str]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, values)
+
+    def _find(self, names: Sequence[str]) -> dict[str, Outcome]:
+        """In a thread."""
+        found: dict[str, Outcome] = {}
+        for part, entries in self._accounts.find(names):
+            if isinstance(entries, DirectoryError):
+                found.update(dict.fromkeys(part, entries))
+            else:
+                found |= self._attributes.match(part, entries)
+        return found
+
+
+DEFAULT_CONNECTIONS: Final = 4

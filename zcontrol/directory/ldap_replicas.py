@@ -1,0 +1,172 @@
+"""Replicas of an LDAP directory: a connection a thread, the first healthy replica in the operator's order.
+
+One that fails is left alone for a while and then tried in the background, so that no look-up waits for a dead host
+while another answers. What a replica says about an entry is for others to judge; here is only whether it could say it.
+"""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, final
+
+import structlog
+from ldap3.core import results
+
+from zcontrol import metrics
+from zcontrol.breaker import Breaker
+from zcontrol.directory.ldap_connection import LdapConnection, LdapServer, Result
+from zcontrol.directory.ldap_request import Search
+from zcontrol.errors import DirectoryError, DirectoryUnavailableError
+from zcontrol.v1 import config_pb2
+
+log = structlog.get_logger(__name__)
+
+
+@final
+class Replicas:
+    """The servers of one directory, for use by several threads."""
+
+    def __init__(self, config: config_pb2.LdapDirectory) -> None:
+        """Connects to nobody yet; raises `DirectoryError` if the config can lead nowhere."""
+        self.timeout_seconds: Final = config.timeout.ToTimedelta().total_seconds() or DEFAULT_TIMEOUT_SECONDS
+        if not config.urls:
+            raise DirectoryError("directory.ldap.urls is empty: name at least one server")
+        self._replicas = [_Replica(LdapServer(url, config, self.timeout_seconds)) for url in config.urls]
+        self._lock = threading.Lock()
+        self._own = _Own()
+        self._open: set[LdapConnection] = set()
+        self._probes = ThreadPoolExecutor(1, thread_name_prefix="ldap probe")
+
+    def search(self, search: Search) -> Result:
+        """Ask the first replica that can answer; raises `DirectoryUnavailableError` if none can."""
+        reason = "each failed a moment ago"
+        for replica in self._candidates():
+            try:
+                result = self._ask(replica, search)
+            except Exception as error:  # noqa: BLE001 - what a broken server sends breaks ldap3 in any way
+                reason = str(error) or repr(error)
+            else:
+                if result.code not in UNWELL:
+                    self._succeeded(replica)
+                    return result
+                reason = result.description
+            self._failed(replica, reason)
+        raise DirectoryUnavailableError(f"no LDAP server can answer: {reason}")
+
+    def close(self) -> None:
+        """Close what threads, idle by now, have left open."""
+        self._probes.shutdown()
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+
+    def _candidates(self) -> Iterator["_Replica"]:
+        """The healthy in order; without any, those whose rest is over."""
+        with self._lock:
+            healthy = [replica for replica in self._replicas if replica.breaker.closed]
+            due = [replica for replica in self._replicas if not replica.breaker.closed and replica.breaker.allows()]
+        if not healthy:
+            yield from due
+            return
+        for replica in due:
+            self._probes.submit(self._probe, replica)
+        yield from healthy
+
+    def _ask(self, replica: "_Replica", search: Search) -> Result:
+        if connection := self._reusable(replica):
+            try:
+                return connection.search(search)
+            except TimeoutError:
+                self._drop()
+                raise
+            except Exception as error:  # noqa: BLE001 - as in `search`
+                # The server may have closed an idle connection, which says nothing about the server: once more.
+                log.debug("LDAP connection is gone", server=replica.server.url, reason=str(error))
+                self._drop()
+        connection = self._connect(replica)
+        try:
+            return connection.search(search)
+        except Exception:
+            self._drop()
+            raise
+
+    def _reusable(self, replica: "_Replica") -> LdapConnection | None:
+        """The thread's own connection, if it leads to that replica."""
+        if self._own.connection and self._own.replica is not replica:
+            self._drop()
+        return self._own.connection
+
+    def _connect(self, replica: "_Replica") -> LdapConnection:
+        connection = replica.server.connect()
+        self._own.replica, self._own.connection = replica, connection
+        with self._lock:
+            self._open.add(connection)
+        return connection
+
+    def _drop(self) -> None:
+        connection, self._own.connection = self._own.connection, None
+        if connection:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+
+    def _probe(self, replica: "_Replica") -> None:
+        try:
+            replica.server.connect().close()
+        except Exception as error:  # noqa: BLE001 - as in `search`
+            self._failed(replica, str(error) or repr(error))
+        else:
+            self._succeeded(replica)
+
+    def _succeeded(self, replica: "_Replica") -> None:
+        if replica.breaker.closed:
+            return
+        with self._lock:
+            replica.breaker.succeeded()
+        log.info("LDAP server answers again", server=replica.server.url)
+
+    def _failed(self, replica: "_Replica", reason: str) -> None:
+        metrics.DIRECTORY_FAILURES.labels(replica.server.url).inc()
+        with self._lock:
+            news = replica.breaker.closed
+            replica.breaker.failed()
+        if news:
+            log.warning("LDAP server fails and is left alone for a while", server=replica.server.url, reason=reason)
+
+
+@final
+class _Replica:
+    """A server, and whether it may be asked."""
+
+    def __init__(self, server: LdapServer) -> None:
+        self.server: Final = server
+        self.breaker: Final = Breaker()
+
+
+@final
+class _Own(threading.local):
+    """A thread's own connection."""
+
+    def __init__(self) -> None:
+        self.replica: _Replica | None = None
+        self.connection: LdapConnection | None = None
+
+
+DEFAULT_TIMEOUT_SECONDS: Final = 2.0
+# The server cannot say, whatever is asked: busy, shutting down, empty, or closed to us. Another may.
+UNWELL: Final = frozenset(
+    {
+        results.RESULT_OPERATIONS_ERROR,
+        results.RESULT_TIME_LIMIT_EXCEEDED,
+        results.RESULT_STRONGER_AUTH_REQUIRED,
+        results.RESULT_REFERRAL,
+        results.RESULT_CONFIDENTIALITY_REQUIRED,
+        results.RESULT_NO_SUCH_OBJECT,
+        results.RESULT_INAPPROPRIATE_AUTHENTICATION,
+        results.RESULT_INSUFFICIENT_ACCESS_RIGHTS,
+        results.RESULT_BUSY,
+        results.RESULT_UNAVAILABLE,
+        results.RESULT_UNWILLING_TO_PERFORM,
+    }
+)

@@ -1,0 +1,85 @@
+"""Accounts in Zimbra's LDAP: as the generic preset, and what its domains add.
+
+A name in an alias domain is looked up again in the domain behind it; bare names are qualified by virtual hosts and
+addresses; a domain's allowed networks are part of each of its routes, and so hold on cache hits too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import final
+
+from zcontrol.directory.base import Found, Outcome
+from zcontrol.directory.ldap import LdapDirectory
+from zcontrol.directory.ldap_accounts import AccountAttributes
+from zcontrol.directory.zimbra_domains import Domain, Domains
+from zcontrol.errors import DirectoryError
+from zcontrol.v1 import config_pb2
+
+
+@final
+class ZimbraDirectory(LdapDirectory):
+    """The Zimbra preset."""
+
+    has_ids = True
+    has_hosts = True
+    preset = AccountAttributes(
+        account="zimbraMailDeliveryAddress",
+        aliases=("zimbraMailAlias",),
+        id="zimbraId",
+        home="zimbraMailHost",
+        status="zimbraAccountStatus",
+    )
+    # Distribution lists have aliases too.
+    preset_filter = "(objectClass=zimbraAccount)"
+
+    def __init__(self, config: config_pb2.LdapDirectory) -> None:
+        """As the generic preset."""
+        super().__init__(config)
+        self._domains = Domains(self._replicas, config.domain_base or config.base)
+
+    async def domains_of(self, hosts: Sequence[str]) -> Mapping[str, str | DirectoryError]:
+        """The domains whose zimbraVirtualHostname or zimbraVirtualIPAddress these are."""
+        return await self._in_thread(self._domains.by_hosts, hosts)
+
+    def forget(self) -> None:
+        """Read domains again."""
+        self._domains.forget()
+
+    def _find(self, names: Sequence[str]) -> dict[str, Outcome]:
+        found = super()._find(names)
+        self._follow_alias_domains(found)
+        accounts = [outcome for outcome in found.values() if isinstance(outcome, Found)]
+        domains = self._domains.by_names(_domain(account.account) for account in accounts)
+        return {
+            name: _with_rules(outcome, domains.get(_domain(outcome.account))) if isinstance(outcome, Found) else outcome
+            for name, outcome in found.items()
+        }
+
+    def _follow_alias_domains(self, found: dict[str, Outcome]) -> None:
+        """Look unknown names up again where their domain is an alias of another."""
+        unknown = [name for name, outcome in found.items() if outcome is None and "@" in name]
+        domains = self._domains.by_names(_domain(name) for name in unknown)
+        again = {}
+        for name in unknown:
+            domain = domains.get(_domain(name))
+            target = self._domains.target(domain) if isinstance(domain, Domain) else domain
+            if isinstance(target, DirectoryError):
+                # It may be somebody's name in the domain behind.
+                found[name] = target
+            elif target:
+                again[name] = f"{name.rpartition('@')[0]}@{target}"
+        behind = super()._find(list(dict.fromkeys(again.values()))) if again else {}
+        found.update((name, behind[real]) for name, real in again.items())
+
+
+def _with_rules(account: Found, domain: Domain | DirectoryError | None) -> Found | DirectoryError:
+    """Without its domain's rules no account is let in."""
+    if domain is None:
+        return DirectoryError(f"the domain of {account.account} is not in the directory")
+    if isinstance(domain, DirectoryError):
+        return domain
+    return replace(account, allowed_nets=domain.allowed_nets) if domain.allowed_nets else account
+
+
+def _domain(name: str) -> str:
+    return name.rpartition("@")[2]
