@@ -100,6 +100,9 @@ pub struct Replay {
     pub id: Vec<(String, Option<String>)>,
     /// The client asked for POP3 UTF8 (RFC 6856).
     pub utf8: bool,
+    /// Hops the login may still take, as a proxy before us says in its `x-proxy-ttl`. Anybody may say it: who lies only
+    /// shortens his own way.
+    pub hops: Option<u8>,
 }
 
 /// How the client may log in on this connection at this moment.

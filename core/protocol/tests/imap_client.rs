@@ -104,12 +104,12 @@ fn probe() -> ClientSetting {
 fn forwarding() -> ClientSetting {
     let id =
         vec![("name".to_owned(), Some("m\"u\\a\r\nb".to_owned())), ("X-a".to_owned(), None), ("os".to_owned(), None)];
-    setting(LoginAtBackend { forward: Forward::Id, replay: Replay { id, utf8: false }, ..siti() })
+    setting(LoginAtBackend { forward: Forward::Id, replay: Replay { id, ..Replay::default() }, ..siti() })
 }
 
 fn replaying() -> ClientSetting {
     let id = vec![("name".to_owned(), Some("mua".to_owned()))];
-    setting(LoginAtBackend { replay: Replay { id, utf8: false }, ..siti() })
+    setting(LoginAtBackend { replay: Replay { id, ..Replay::default() }, ..siti() })
 }
 
 fn acting() -> ClientSetting {

@@ -26,7 +26,7 @@ fn setting(name: &str, password: &[u8], id: Vec<(String, Option<String>)>) -> Cl
         ttl: 5,
     };
     let (name, password) = (Name::new(name.as_bytes()).unwrap(), Secret::new(password));
-    let replay = Replay { id, utf8: false };
+    let replay = Replay { id, ..Replay::default() };
     let login = LoginAtBackend { name, authzid: None, password, forward: Forward::None, client, replay };
     ClientSetting { starttls: false, goal: Goal::Login(Box::new(login)) }
 }

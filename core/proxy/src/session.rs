@@ -112,8 +112,10 @@ impl Session {
         self.record.ends(ends.clone());
         if !config.limits.trusted.contain(ends.client.ip()) {
             let most = config.limits.sessions_per_address;
-            let place = self.shared.limits.enter_address(ends.client.ip(), most);
-            self.address_place = Some(place.ok_or(Error::TooManySessions)?);
+            self.address_place = self.shared.limits.enter_address(ends.client.ip(), most);
+            if self.address_place.is_none() {
+                return Err(self.turn_away(tcp).await);
+            }
         }
         if listener.tls != ListenerTls::Implicit {
             return Ok((Stream::Plain(tcp), ends));
@@ -123,6 +125,16 @@ impl Session {
         let (stream, facts) = tls::handshake(tcp, under, config.timeouts.handshake).await?;
         self.record.tls(facts);
         Ok((stream, ends))
+    }
+
+    /// A polite word costs nothing in clear; a handshake for it would cost what the limit is to save.
+    async fn turn_away(&self, tcp: TcpStream) -> Error {
+        if self.listening.listener.tls != ListenerTls::Implicit
+            && let Ok(mut client) = self.greet(Stream::Plain(tcp)).await
+        {
+            client.goodbye("too many sessions from your address").await;
+        }
+        Error::TooManySessions
     }
 
     /// Step 3: the greeting.

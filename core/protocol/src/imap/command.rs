@@ -18,8 +18,14 @@ pub use grammar::Verb;
 /// gives LITERAL- the same bound.
 pub const MAX_LITERAL: usize = 4096;
 
-/// The parameters of an ID (RFC 2971), without the `x-` keys, which only a proxy may say.
-pub type Parameters = Vec<(String, Option<String>)>;
+/// What a client's ID (RFC 2971) says.
+#[derive(Debug, Default)]
+pub struct Parameters {
+    /// Fields and values, without the `x-` keys, which only a proxy may say.
+    pub said: Vec<(String, Option<String>)>,
+    /// Its `x-proxy-ttl`: the one such key that is heard, because it ends loops.
+    pub hops: Option<u8>,
+}
 
 /// The commands that are known before login.
 #[derive(Debug)]

@@ -186,7 +186,7 @@ mod tests {
             },
             replay: Replay {
                 id: id.iter().map(|&(field, value)| (field.to_owned(), Some(value.to_owned()))).collect(),
-                utf8: false,
+                ..Replay::default()
             },
         }
     }

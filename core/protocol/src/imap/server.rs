@@ -59,7 +59,7 @@ type Outcome = Result<Option<Step>, Error>;
 
 impl ImapServer {
     pub(super) fn new(setting: ServerSetting) -> Self {
-        Self { setting, bad: 0, id: Parameters::new(), state: State::Command(Reader::default()) }
+        Self { setting, bad: 0, id: Parameters::default(), state: State::Command(Reader::default()) }
     }
 
     fn command(&mut self, mut reader: Reader, input: &mut Input, out: &mut Vec<u8>) -> Outcome {
@@ -210,7 +210,7 @@ impl ImapServer {
             authzid: credentials.authzid,
             password: credentials.password,
             mechanism,
-            replay: Replay { id: self.id.clone(), utf8: false },
+            replay: Replay { id: self.id.said.clone(), utf8: false, hops: self.id.hops },
         })
     }
 
@@ -267,7 +267,7 @@ impl Server for ImapServer {
 
     fn secured(&mut self) {
         self.bad = 0;
-        self.id.clear();
+        self.id = Parameters::default();
         self.setting.login = LoginOffer::Now;
         self.state = State::Command(Reader::default());
     }

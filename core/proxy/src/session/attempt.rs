@@ -21,7 +21,7 @@ use crate::stream::Stream;
 
 /// Members of a group that one login tries before it gives up: enough to step over two that just died.
 const MOST_CANDIDATES: usize = 3;
-/// Hops a login may take from proxy to proxy, as Dovecot's.
+/// Hops a login may take from proxy to proxy, as Dovecot's: more is a loop.
 const HOPS: u8 = 5;
 
 /// What an attempt needs to know of its session.
@@ -182,7 +182,7 @@ impl Attempt<'_> {
                 local: self.ends.local,
                 server_name: record.tls_facts().and_then(|facts| facts.server_name.clone()),
                 session_id: record.id().to_owned(),
-                ttl: HOPS,
+                ttl: login.replay.hops.map_or(HOPS, |left| left.saturating_sub(1).min(HOPS)),
             },
             replay: login.replay.clone(),
         })

@@ -115,7 +115,7 @@ impl<'a> Words<'a> {
 
     fn id(&mut self) -> Result<Command, Refused> {
         self.space()?;
-        let mut kept = Parameters::new();
+        let mut kept = Parameters::default();
         if self.nil() {
             return Ok(Command::Id(kept));
         }
@@ -135,7 +135,9 @@ impl<'a> Words<'a> {
             let value = if self.nil() { None } else { Some(self.id_string(MAX_VALUE)?) };
             let proxys_own = field.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("x-"));
             if !proxys_own {
-                kept.push((field, value));
+                kept.said.push((field, value));
+            } else if field.eq_ignore_ascii_case("x-proxy-ttl") {
+                kept.hops = value.and_then(|hops| hops.parse().ok());
             }
         }
         Ok(Command::Id(kept))

@@ -41,6 +41,10 @@ fn words(read: &Read) -> String {
             let initial = initial.as_ref().map(|initial| initial.expose().escape_ascii().to_string());
             format!("{} authenticate {mechanism:?} {initial:?}", tag.as_str())
         }
+        Read::Command { tag, command: Command::Id(Parameters { said, hops }) } => {
+            let hops = hops.map_or(String::new(), |hops| format!(" {hops} hops"));
+            format!("{} id {said:?}{hops}", tag.as_str())
+        }
         Read::Command { tag, command } => format!("{} {command:?}", tag.as_str()),
         Read::Literal { tag, verb } => format!("{} + {verb:?}", tag_words(tag.as_ref())),
         Read::More => "more".to_owned(),
@@ -94,10 +98,12 @@ const TABLE: &[(&[u8], &[&str])] = &[
     (b"a AUTHENTICATE CRAM-MD5 AA==\r\n", &["a authenticate None Some(\"AA==\")"]),
     (b"a AUTHENTICATE\r\n", &["a Syntax"]),
     (b"a AUTHENTICATE PLAIN {4}\r\n", &["a + Authenticate"]),
-    (b"a ID NIL\r\na ID ()\r\n", &["a Id([])", "a Id([])"]),
+    (b"a ID (\"X-Proxy-TTL\" \"3\" \"x-session-id\" \"s\")\r\n", &["a id [] 3 hops"]),
+    (b"a ID (\"x-proxy-ttl\" \"many\")\r\n", &["a id []"]),
+    (b"a ID NIL\r\na ID ()\r\n", &["a id []", "a id []"]),
     (
         b"a ID (\"name\" \"x\\\"y\" \"OS\" nil {2+}\r\nvs {3+}\r\n1 2 \"X-Originating-IP\" \"1.2.3.4\")\r\n",
-        &["a Id([(\"name\", Some(\"x\\\"y\")), (\"OS\", None), (\"vs\", Some(\"1 2\"))])"],
+        &["a id [(\"name\", Some(\"x\\\"y\")), (\"OS\", None), (\"vs\", Some(\"1 2\"))]"],
     ),
     (b"a ID (\"name\")\r\na ID (\"a\" \"b\"\r\na ID (name x)\r\na ID\r\n", &["a Syntax"; 4]),
 ];
@@ -140,8 +146,8 @@ fn id_is_bounded_as_its_rfc_says() {
         let pair = format!("\"{}\" \"{}\"", "f".repeat(field), "v".repeat(value));
         read_all(&[format!("a ID ({})\r\n", vec![pair; pairs].join(" ")).as_bytes()])
     };
-    assert!(id(30, 30, 20)[0].starts_with("a Id(["));
-    assert!(id(1, 1, 1024)[0].starts_with("a Id(["));
+    assert!(id(30, 30, 20)[0].starts_with("a id ["));
+    assert!(id(1, 1, 1024)[0].starts_with("a id ["));
     assert_eq!(id(31, 1, 1), ["a Id"]);
     assert_eq!(id(1, 31, 1), ["a Id"]);
     assert_eq!(id(1, 1, 1025), ["a Id"]);
