@@ -8,6 +8,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 FUZZ_SECONDS ?= 60
+# cargo finds its subcommands on the PATH.
+FUZZ := PATH="$(CURDIR)/$(BIN):$$PATH" cargo fuzz
 # One interpreter for every build of the extension, or cargo builds it twice.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 export CARGO_TARGET_DIR
@@ -52,9 +54,10 @@ fmt: .venv/.dev ## Rust and Python into their one form
 	$(BIN)/ruff format
 
 fuzz: fuzz-packages .venv/.dev ## every parser against random bytes, FUZZ_SECONDS=60 each
-	cd core && for target in $$(PATH="$(VIRTUAL_ENV)/bin:$$PATH" cargo fuzz list); do \
-	    PATH="$(VIRTUAL_ENV)/bin:$$PATH" cargo fuzz run --sanitizer none $$target -- \
-	        -max_total_time=$(FUZZ_SECONDS) -dict=fuzz/dictionaries/$$target.dict || exit 1; \
+	@for target in $$($(FUZZ) list --fuzz-dir core/fuzz); do \
+	    echo "$$target:"; \
+	    $(FUZZ) run --fuzz-dir core/fuzz --sanitizer none $$target -- -verbosity=0 -print_final_stats=1 \
+	        -max_total_time=$(FUZZ_SECONDS) -dict=core/fuzz/dictionaries/$$target.dict || exit 1; \
 	done
 
 bench: test-packages build .venv/.dev ## the figures: routes in the edge, the control plane's path, a login, an idle session
