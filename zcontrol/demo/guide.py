@@ -41,7 +41,7 @@ def guide(stage: Stage, addresses: Mapping[str, str], program: str) -> str:
         pool_list=f"{zproxy} pool list",
         explain=f"{zproxy} route explain {MOVED}",
         pool_add=f"{zproxy} pool add {NEWCOMER} --host {newcomer.address} "
-        f"--imap {PORTS['imap']} --pop3 {PORTS['pop3']}",
+        f"--imap {PORTS['imap']} --pop3 {PORTS['pop3']} --forward id --forward xclient",
         move=f"sed -i 's/^{MOVED},.*/{MOVED},{NEWCOMER}/' {stage.accounts_file.name}",
         read_budi=curl("INBOX;MAILINDEX=1", "imaps", MOVED),
         records=f"cat {stage.records_file.name}",
