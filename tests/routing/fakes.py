@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from zcontrol.directory.base import Directory, Found, Outcome
 from zcontrol.routing.cache import InProcessCache
@@ -99,6 +99,12 @@ class Bench:
                 epochs=Epochs(wall=self.clocks),
             ),
         )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.resolver.close()
 
     async def ask(self, *logins: str) -> list[route_pb2.Answer]:
         return await self.resolver.resolve([route_pb2.Question(login=login.encode()) for login in logins])
