@@ -8,8 +8,11 @@ mod check;
 mod health;
 mod live;
 mod pools;
+pub(crate) mod probe;
+pub(crate) mod resolve;
 mod serving;
 pub(crate) mod snapshot;
+mod tended;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -75,18 +78,18 @@ pub struct Endpoint {
     /// TCP port.
     pub port: u16,
     /// When TLS begins.
-    pub tls: BackendTls,
+    pub tls: EndpointTls,
     /// How its certificate is checked.
     pub verify: Verify,
-    /// The name or address its certificate must carry.
-    pub verify_name: Arc<str>,
+    /// The name its certificate must carry; none: the backend's host.
+    pub verify_name: Option<Arc<str>>,
     /// How the client's address is told.
     pub forward: Forward,
 }
 
 /// When TLS begins with a backend.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum BackendTls {
+pub enum EndpointTls {
     /// With the first byte.
     Implicit,
     /// Never.

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use arc_swap::ArcSwap;
 use zproxy_protocol::Name;
 
 use crate::Error;
@@ -80,7 +80,7 @@ impl Route {
 pub struct Routes {
     cache: L1,
     desk: Desk,
-    patience: Duration,
+    setting: ArcSwap<Setting>,
 }
 
 /// Bounds of [`Routes`].
@@ -98,11 +98,13 @@ impl Routes {
     /// Knows nothing yet.
     #[must_use]
     pub fn new(setting: Setting) -> Self {
-        Self {
-            cache: L1::new(setting.cached_routes),
-            desk: Desk::new(setting.pending_lookups),
-            patience: setting.timeout,
-        }
+        Self { cache: L1::new(setting.cached_routes), desk: Desk::default(), setting: ArcSwap::from_pointee(setting) }
+    }
+
+    /// Puts other bounds in force.
+    pub fn set(&self, setting: Setting) {
+        self.cache.set_capacity(setting.cached_routes);
+        self.setting.store(Arc::new(setting));
     }
 
     /// The route of a login; none: there is no such account.
@@ -125,7 +127,7 @@ impl Routes {
             Cached::Stale(known) => Some(known),
             Cached::Miss => None,
         };
-        let asked = tokio::time::timeout(self.patience, self.answer(key, login, context)).await;
+        let asked = tokio::time::timeout(self.setting.load().timeout, self.answer(key, login, context)).await;
         let answer = asked.unwrap_or(Err(Error::LookupTimeout));
         match stale.filter(|_| answer.is_err()).and_then(|known| self.cache.serve_stale(key, known)) {
             Some(route) => Ok(Some(route)),
@@ -161,13 +163,6 @@ impl Routes {
         Batch::of_waiting(self)
     }
 
-    /// Tells everybody who waits for a question not yet fetched that control cannot be reached.
-    pub(crate) fn refuse_waiting(self: &Arc<Self>) {
-        while !self.desk.is_empty() {
-            drop(Batch::of_waiting(self));
-        }
-    }
-
     async fn answer(&self, key: Key, login: &Name, context: &Context<'_>) -> Result<Option<Route>, Error> {
         match self.ask(key, login, context)?.outcome().await {
             Outcome::Answered(route) => Ok(route),
@@ -182,7 +177,8 @@ impl Routes {
     }
 
     fn ask(&self, key: Key, login: &Name, context: &Context<'_>) -> Result<Arc<Flight>, Error> {
-        self.desk.ask(key, Instant::now() + self.patience, login, context)
+        let Setting { pending_lookups, timeout, .. } = **self.setting.load();
+        self.desk.ask(pending_lookups, lookup::Question::new(key, login, context, timeout))
     }
 }
 

@@ -22,7 +22,7 @@ use door::Door;
 pub use door::Listening;
 use worker::Worker;
 
-use crate::config::{Config, Invalid, Listener, invalid};
+use crate::config::{self, Config, Invalid, Listener, invalid};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::pool::Pools;
@@ -87,6 +87,29 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Nobody is connected yet; the pool is the last good one of the state directory, if there is one.
+    #[must_use]
+    pub fn new(setup: Setup, metrics: Arc<Metrics>, records: Writer) -> Self {
+        let pools = Pools::new(setup.config.health.clone());
+        if let Err(error) = pools.restore(&setup.config.state_directory) {
+            records.log("warning", &format!("the last good pool cannot be used, so control must give one: {error}"));
+        }
+        metrics.pool_version.set(pools.version());
+        Self {
+            routes: Arc::new(Routes::new(routing(&setup))),
+            pools: Arc::new(pools),
+            setup: ArcSwap::from_pointee(setup),
+            sessions: Arc::default(),
+            limits: Arc::default(),
+            metrics,
+            records,
+            edge_id: edge_id(),
+            next_session: AtomicU64::new(1),
+            random: RandomState::new(),
+            stopping: watch::channel(false).0,
+        }
+    }
+
     /// An id that no other session of any edge has or will have.
     #[must_use]
     pub fn next_session_id(&self) -> String {
@@ -130,27 +153,7 @@ impl Server {
         let records = Writer::start(&setup.config.records, Arc::clone(&metrics))
             .map_err(|error| vec![invalid("log.records", format!("cannot be opened: {error}"))])?;
         let threads = setup.config.threads;
-        let pools = Pools::new(setup.config.health.clone());
-        if let Err(error) = pools.restore(&setup.config.state_directory) {
-            records.log("warning", &format!("the last good pool cannot be read, so control must give one: {error}"));
-        }
-        let shared = Arc::new(Shared {
-            routes: Arc::new(Routes::new(route::Setting {
-                cached_routes: setup.config.limits.cached_routes,
-                pending_lookups: setup.config.limits.pending_lookups,
-                timeout: setup.config.timeouts.lookup,
-            })),
-            pools: Arc::new(pools),
-            setup: ArcSwap::from_pointee(setup),
-            sessions: Arc::default(),
-            limits: Arc::default(),
-            metrics,
-            records,
-            edge_id: edge_id(),
-            next_session: AtomicU64::new(1),
-            random: RandomState::new(),
-            stopping: watch::channel(false).0,
-        });
+        let shared = Arc::new(Shared::new(setup, metrics, records));
         let control = Attached::start(&shared)
             .map_err(|error| vec![invalid("", format!("the control thread cannot be started: {error}"))])?;
         let workers = (0..threads)
@@ -186,7 +189,9 @@ impl Server {
             .map_err(|error| vec![invalid("log.records", format!("cannot be opened: {error}"))])?;
         self.open(&setup)?;
         self.shared.setup.store(Arc::new(setup));
-        self.shared.pools.set_health(self.shared.setup.load().config.health.clone());
+        let setup = self.shared.setup.load();
+        self.shared.pools.set_health(setup.config.health.clone());
+        self.shared.routes.set(routing(&setup));
         Ok(())
     }
 
@@ -290,6 +295,11 @@ impl Server {
 enum Opening {
     Known(Arc<Door>),
     New { bound: SocketAddr, sockets: Vec<std::net::TcpListener> },
+}
+
+fn routing(setup: &Setup) -> route::Setting {
+    let config::Limits { cached_routes, pending_lookups, .. } = setup.config.limits;
+    route::Setting { cached_routes, pending_lookups, timeout: setup.config.timeouts.lookup }
 }
 
 /// Unique among edges and restarts: 48 random bits.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Backend, BackendTls, Endpoint, Forward, Group, Home, Kind, Pool, State, Verify, key};
+use super::{Backend, Endpoint, EndpointTls, Forward, Group, Home, Kind, Pool, State, Verify, key};
 use crate::service::Service;
 use crate::wire;
 
@@ -163,23 +163,22 @@ fn endpoint(backend: &wire::Backend, service: Service, it: &wire::Endpoint) -> R
     let unknown = |field| BadPool::Unknown { backend: backend.name.clone(), field };
     let port = u16::try_from(it.port).ok().filter(|&port| port != 0);
     let verify = wire::Verify::try_from(it.verify).map_err(|_| unknown("verify"))?;
-    let verify_name = if it.verify_name.is_empty() { &backend.host } else { &it.verify_name };
     // The only one there is; another would log users in by a way this edge cannot go.
     wire::LoginStyle::try_from(it.login_style).map_err(|_| unknown("login_style"))?;
     Ok(Endpoint {
         service,
         port: port.ok_or_else(|| BadPool::Port(backend.name.clone()))?,
         tls: match wire::BackendTls::try_from(it.tls).map_err(|_| unknown("tls"))? {
-            wire::BackendTls::Unspecified | wire::BackendTls::Off => BackendTls::Off,
-            wire::BackendTls::Implicit => BackendTls::Implicit,
-            wire::BackendTls::Starttls => BackendTls::Starttls,
+            wire::BackendTls::Unspecified | wire::BackendTls::Off => EndpointTls::Off,
+            wire::BackendTls::Implicit => EndpointTls::Implicit,
+            wire::BackendTls::Starttls => EndpointTls::Starttls,
         },
         verify: match (it.pin_sha256.as_str(), verify) {
             ("", wire::Verify::None) => Verify::None,
             ("", wire::Verify::Unspecified | wire::Verify::Full) => Verify::Full,
             (pin, _) => Verify::Pin(sha256(pin).ok_or_else(|| BadPool::Pin(backend.name.clone()))?),
         },
-        verify_name: Arc::from(verify_name.as_str()),
+        verify_name: (!it.verify_name.is_empty()).then(|| Arc::from(it.verify_name.as_str())),
         forward: match wire::Forward::try_from(it.forward).map_err(|_| unknown("forward"))? {
             wire::Forward::Unspecified | wire::Forward::None => Forward::None,
             wire::Forward::Id => Forward::Id,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::Backend;
 use super::health::Health;
@@ -18,7 +18,7 @@ pub(super) struct Live {
     /// Control calls it down.
     pub(super) called_down: AtomicBool,
     /// Where its host is; empty: not resolved yet.
-    pub(super) addresses: ArcSwap<Vec<IpAddr>>,
+    pub(super) addresses: watch::Sender<Vec<IpAddr>>,
     spots: [Mutex<Spot>; Service::ALL.len()],
 }
 
@@ -46,7 +46,7 @@ impl Live {
         Self {
             sessions,
             called_down: AtomicBool::new(false),
-            addresses: ArcSwap::from_pointee(literal),
+            addresses: watch::Sender::new(literal),
             spots: std::array::from_fn(|_| Mutex::default()),
         }
     }

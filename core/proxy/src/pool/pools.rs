@@ -1,6 +1,7 @@
 //! The handle all cores share: the pool in force and the state beside it.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +13,7 @@ use super::balance;
 use super::health::Verdict;
 use super::live::{Lease, Live};
 use super::serving::Serving;
-use super::{Backend, Candidate, Home, Pool, Refused, key, snapshot};
+use super::{Backend, Candidate, Endpoint, Home, Pool, Refused, key, snapshot};
 use crate::service::Service;
 use crate::{Error, config, wire};
 
@@ -34,6 +35,37 @@ pub struct Pools {
 struct Writing {
     message: wire::Pool,
     members_down: HashSet<String>,
+}
+
+/// An endpoint to be probed.
+pub(super) struct Probed {
+    pub(super) backend: Arc<Backend>,
+    pub(super) endpoint: Arc<Endpoint>,
+    live: Arc<Live>,
+}
+
+impl Probed {
+    /// The same for as long as what is known of the endpoint holds.
+    pub(super) fn id(&self) -> (*const Live, Service) {
+        (Arc::as_ptr(&self.live), self.endpoint.service)
+    }
+
+    /// Where it is, once its host is resolved.
+    pub(super) async fn address(&self) -> SocketAddr {
+        let mut addresses = self.live.addresses.subscribe();
+        loop {
+            if let Some(&address) = addresses.borrow_and_update().first() {
+                return SocketAddr::new(address, self.endpoint.port);
+            }
+            // The sender is held here: it does not go away.
+            let _ = addresses.changed().await;
+        }
+    }
+
+    /// Whether its host is resolved.
+    pub(super) fn is_resolved(&self) -> bool {
+        !self.live.addresses.borrow().is_empty()
+    }
 }
 
 impl Pools {
@@ -192,14 +224,16 @@ impl Pools {
 }
 
 impl Pools {
-    /// Every endpoint of the pool in force, at its first address; those of hosts not resolved yet are left out.
-    pub(super) fn endpoints(&self) -> Vec<Candidate> {
+    /// Every endpoint of the pool in force, for probes.
+    pub(super) fn endpoints(&self) -> Vec<Probed> {
         let serving = self.serving.load();
         let mut all = Vec::new();
-        for index in 0..serving.live.len() {
-            all.extend(
-                Service::ALL.iter().filter_map(|&service| serving.candidates(index, service).into_iter().next()),
-            );
+        for (backend, live) in serving.backends() {
+            all.extend(backend.endpoints.iter().flatten().map(|endpoint| Probed {
+                backend: Arc::clone(backend),
+                endpoint: Arc::clone(endpoint),
+                live: Arc::clone(live),
+            }));
         }
         all
     }
@@ -207,14 +241,14 @@ impl Pools {
     /// The hosts that are names, with the place for their addresses.
     pub(super) fn names(&self) -> Vec<(Arc<str>, Arc<Live>)> {
         let serving = self.serving.load();
-        let names = serving.backends().filter(|(backend, _)| backend.host.parse::<std::net::IpAddr>().is_err());
+        let names = serving.backends().filter(|(backend, _)| backend.host.parse::<IpAddr>().is_err());
         names.map(|(backend, live)| (Arc::clone(&backend.host), Arc::clone(live))).collect()
     }
 
     /// Takes a probe's result: all the capability words the backend named, or why there are none.
-    pub(super) fn probed(&self, candidate: &Candidate, result: Result<Vec<String>, Box<str>>) {
-        let service = candidate.endpoint.service;
-        let mut spot = candidate.live.spot(service);
+    pub(super) fn probed(&self, probed: &Probed, result: Result<Vec<String>, String>) {
+        let service = probed.endpoint.service;
+        let mut spot = probed.live.spot(service);
         let failure = match result {
             Ok(words) => {
                 let offerable = service.protocol().offerable();
@@ -222,7 +256,7 @@ impl Pools {
                 spot.capabilities = Some(kept);
                 None
             }
-            Err(reason) => Some(reason),
+            Err(reason) => Some(reason.into()),
         };
         let changed = spot.health.probed(failure, &self.health.load());
         drop(spot);
@@ -257,5 +291,11 @@ impl Pools {
 
     fn writing(&self) -> MutexGuard<'_, Writing> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Pools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pools").field("version", &self.version()).finish_non_exhaustive()
     }
 }

@@ -76,7 +76,7 @@ impl Serving {
         let (backend, live) = (&self.pool.backends[index], &self.live[index]);
         if backend.endpoints[service.index()].is_none() {
             Standing::Unable("service not offered")
-        } else if live.addresses.load().is_empty() {
+        } else if live.addresses.borrow().is_empty() {
             Standing::Unable("host name not resolved")
         } else if live.is_full(backend) {
             Standing::Unable("max_sessions reached")
@@ -95,7 +95,7 @@ impl Serving {
             address: SocketAddr::new(address, endpoint.port),
             live: Arc::clone(live),
         };
-        live.addresses.load().iter().take(MAX_ADDRESSES).map(candidate).collect()
+        live.addresses.borrow().iter().take(MAX_ADDRESSES).map(candidate).collect()
     }
 
     /// What every backend that may serve a login offers. One that was never reached says nothing while it is called

@@ -175,6 +175,10 @@ impl L1 {
         self.epochs.mark_all(epoch);
     }
 
+    pub(super) fn set_capacity(&self, routes: usize) {
+        self.known.set_capacity(routes as u64);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }

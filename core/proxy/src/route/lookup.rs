@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,10 +21,10 @@ use crate::{Error, wire};
 pub(crate) const MAX_QUESTIONS: usize = 64;
 
 /// Where questions wait to be fetched.
+#[derive(Default)]
 pub(super) struct Desk {
     state: Mutex<State>,
     arrived: Notify,
-    limit: usize,
 }
 
 #[derive(Default)]
@@ -48,7 +49,8 @@ pub(super) enum Outcome {
     Outdated(Option<Route>),
 }
 
-struct Question {
+/// One name to ask for.
+pub(super) struct Question {
     key: Key,
     login: Name,
     /// Only of a login without `@`.
@@ -78,44 +80,45 @@ impl Flight {
     }
 }
 
-impl Desk {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { state: Mutex::default(), arrived: Notify::new(), limit }
-    }
-
-    /// The flight that is under way for a key, or a new one.
-    pub(super) fn ask(
-        &self,
-        key: Key,
-        deadline: Instant,
-        login: &Name,
-        context: &Context<'_>,
-    ) -> Result<Arc<Flight>, Error> {
-        let mut state = self.state();
-        if let Some(flight) = state.flights.get(&key) {
-            return Ok(Arc::clone(flight));
-        }
-        if state.flights.len() >= self.limit {
-            return Err(Error::LookupOverload);
-        }
-        let flight = Arc::new(Flight { outcome: OnceLock::new(), landed: Notify::new() });
-        let qualifier = (!login.as_str().contains('@'))
-            .then(|| (context.virtual_host.unwrap_or_default().to_owned(), context.local));
-        state.flights.insert(key, Arc::clone(&flight));
-        state.waiting.push_back(Question {
+impl Question {
+    pub(super) fn new(key: Key, login: &Name, context: &Context<'_>, patience: Duration) -> Self {
+        let bare = !login.as_str().contains('@');
+        Self {
             key,
             login: login.clone(),
-            qualifier,
-            deadline,
-            flight: Arc::clone(&flight),
-        });
-        drop(state);
-        self.arrived.notify_one();
-        Ok(flight)
+            qualifier: bare.then(|| (context.virtual_host.unwrap_or_default().to_owned(), context.local)),
+            deadline: Instant::now() + patience,
+            flight: Arc::new(Flight { outcome: OnceLock::new(), landed: Notify::new() }),
+        }
+    }
+
+    fn wire(&self) -> wire::Question {
+        let (virtual_host, local_address) = match &self.qualifier {
+            Some((host, local)) => (host.clone(), local.to_string()),
+            None => <_>::default(),
+        };
+        wire::Question { login: self.login.as_str().as_bytes().to_vec(), virtual_host, local_address }
     }
 }
 
 impl Desk {
+    /// Takes a question and returns its flight, or the one that is under way for its key.
+    pub(super) fn ask(&self, limit: usize, question: Question) -> Result<Arc<Flight>, Error> {
+        let mut state = self.state();
+        if let Some(flight) = state.flights.get(&question.key) {
+            return Ok(Arc::clone(flight));
+        }
+        if state.flights.len() >= limit {
+            return Err(Error::LookupOverload);
+        }
+        let flight = Arc::clone(&question.flight);
+        state.flights.insert(question.key, Arc::clone(&flight));
+        state.waiting.push_back(question);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(flight)
+    }
+
     /// How many names are being asked for.
     pub(super) fn pending(&self) -> usize {
         self.state().flights.len()
@@ -225,15 +228,5 @@ impl Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         self.fail(&Error::LookupFailed("no connection to the control plane".into()));
-    }
-}
-
-impl Question {
-    fn wire(&self) -> wire::Question {
-        let (virtual_host, local_address) = match &self.qualifier {
-            Some((host, local)) => (host.clone(), local.to_string()),
-            None => <_>::default(),
-        };
-        wire::Question { login: self.login.as_str().as_bytes().to_vec(), virtual_host, local_address }
     }
 }

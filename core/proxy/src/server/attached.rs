@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::Shared;
+use crate::control;
 
 /// A running control thread; it ends when it is stopped, or the process does.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl Attached {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}
-                    () = std::future::pending() => drop(shared),
+                    () = control::run(shared) => {}
                 }
             });
         })?;
