@@ -81,7 +81,7 @@ class ToldDirectory(Directory):
 class Bench:
     """A resolver with all it stands on within reach."""
 
-    directory: ToldDirectory
+    directory: Directory
     cache: Cache = field(default_factory=InProcessCache)
     clocks: Clocks = field(default_factory=Clocks)
     pool: pool_pb2.Pool = field(default_factory=lambda: POOL)

@@ -36,17 +36,24 @@ Entry = tuple[str, "Mapping[str, str | Sequence[str]]"]
 class Slapd:
     """One server; `pause` stops it without closing anything, as an overloaded machine does."""
 
-    def __init__(self, directory: Path, *, settings: str = "", certificate: Certificate | None = None) -> None:
+    def __init__(self, directory: Path, *, settings: str = "") -> None:
         self.address = own_address()
         self.url = f"ldap://{self.address}:{LDAP_PORT}"
         self.ldaps_url = f"ldaps://{self.address}:{LDAPS_PORT}"
         self._directory = directory
-        self._tls = certificate is not None
         self._config = directory / "slapd.conf"
+        self._urls = self.url
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "data").mkdir(parents=True)
         (directory / "zproxy.schema").write_text(SCHEMA)
-        self._config.write_text(_config(directory, settings, certificate))
+        self._config.write_text(_config(directory, settings))
+
+    def use(self, certificate: Certificate) -> None:
+        """Offer StartTLS and LDAPS, and start."""
+        files = f"TLSCertificateFile {certificate.certificate_file}\nTLSCertificateKeyFile {certificate.key_file}\n"
+        self._config.write_text(files + self._config.read_text())
+        self._urls = f"{self.url} {self.ldaps_url}"
+        self.start()
 
     def load(self, entries: Sequence[Entry]) -> None:
         """Fill the stopped server."""
@@ -54,10 +61,9 @@ class Slapd:
         self._run("-T", "add", "-q", input=ldif.encode())
 
     def start(self) -> None:
-        urls = self.url + (f" {self.ldaps_url}" if self._tls else "")
         log = (self._directory / "log").open("ab")
         # `-d 0` keeps it in the foreground.
-        command = [SLAPD, "-d", "0", "-h", urls, "-f", str(self._config)]
+        command = [SLAPD, "-d", "0", "-h", self._urls, "-f", str(self._config)]
         self._process = subprocess.Popen(command, stdout=log, stderr=log)
         log.close()
         until(lambda: _accepts(self.address, LDAP_PORT))
@@ -86,9 +92,7 @@ class Slapd:
 
 
 class StartSlapd(Protocol):
-    def __call__(
-        self, *entries: Entry, settings: str = "", certificate: Certificate | None = None, start: bool = True
-    ) -> Slapd: ...
+    def __call__(self, *entries: Entry, settings: str = "", start: bool = True) -> Slapd: ...
 
 
 @pytest.fixture
@@ -96,11 +100,8 @@ def start_slapd(tmp_path: Path) -> Iterator[StartSlapd]:
     """Start servers that end with the test."""
     with ExitStack() as stack:
 
-        def start_one(
-            *entries: Entry, settings: str = "", certificate: Certificate | None = None, start: bool = True
-        ) -> Slapd:
-            directory = tmp_path / f"slapd-{len(list(tmp_path.glob('slapd-*')))}"
-            server = Slapd(directory, settings=settings, certificate=certificate)
+        def start_one(*entries: Entry, settings: str = "", start: bool = True) -> Slapd:
+            server = Slapd(tmp_path / f"slapd-{len(list(tmp_path.glob('slapd-*')))}", settings=settings)
             stack.callback(server.stop)
             server.load(entries)
             if start:
@@ -145,17 +146,12 @@ def _ldif(name: str, attributes: Mapping[str, str | Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _config(directory: Path, settings: str, certificate: Certificate | None) -> str:
-    tls = (
-        f"TLSCertificateFile {certificate.certificate_file}\nTLSCertificateKeyFile {certificate.key_file}\n"
-        if certificate
-        else ""
-    )
+def _config(directory: Path, settings: str) -> str:
     schemas = "".join(f"include /etc/ldap/schema/{name}.schema\n" for name in ("core", "cosine"))
     return f"""{schemas}include {directory}/zproxy.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
-{tls}{settings}
+{settings}
 database mdb
 suffix "{BASE}"
 rootdn "{ROOT_DN}"

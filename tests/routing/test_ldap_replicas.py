@@ -1,0 +1,147 @@
+"""Replicas of an LDAP directory: one that fails is passed over, left alone, and used again when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from google.protobuf.duration_pb2 import Duration
+
+from routing.fakes import DOMAIN, Bench
+from routing.ldap import ldap
+from servers.own_address import own_address
+from servers.slapd import person
+from zcontrol.directory.base import Found
+from zcontrol.errors import DirectoryUnavailableError
+from zcontrol.metrics import DIRECTORY_FAILURES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from servers.slapd import StartSlapd
+    from zcontrol.directory.base import Directory
+
+NAME = f"siti@{DOMAIN}"
+SHORT = Duration(nanos=400_000_000)
+
+
+def siti(home: str) -> tuple[str, dict[str, object]]:
+    """The same account on each replica, save that its home tells who answered."""
+    return person("siti", mail=NAME, mailHost=home)  # type: ignore[return-value]
+
+
+async def home(directory: Directory) -> str:
+    [outcome] = await directory.find([NAME])
+    assert isinstance(outcome, Found), outcome
+    return outcome.home
+
+
+async def eventually(what: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + 20
+    while not await what():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_the_first_replica_is_preferred_and_the_next_takes_over_until_it_is_back(
+    start_slapd: StartSlapd,
+) -> None:
+    first, second = start_slapd(siti("first")), start_slapd(siti("second"))
+    async with ldap(first.url, second.url) as directory:
+        assert await home(directory) == "first"
+        first.stop()
+        assert await home(directory) == "second"
+        first.start()
+
+        async def back() -> bool:
+            return await home(directory) == "first"
+
+        await eventually(back)
+
+
+async def test_a_replica_that_hangs_costs_one_timeout_and_then_nothing(start_slapd: StartSlapd) -> None:
+    first, second = start_slapd(siti("first")), start_slapd(siti("second"))
+    async with ldap(first.url, second.url, timeout=SHORT, connections=1) as directory:
+        assert await home(directory) == "first"
+        first.pause()
+        assert await asyncio.wait_for(home(directory), 5) == "second"
+        for _ in range(20):
+            assert await home(directory) == "second"
+        failures = DIRECTORY_FAILURES.labels(first.url)._value.get()  # noqa: SLF001 - there is no other way to read one
+        assert failures >= 1
+        first.resume()
+
+
+async def test_without_any_replica_every_name_is_unavailable_and_told_so_at_once(start_slapd: StartSlapd) -> None:
+    server = start_slapd(siti("first"))
+    async with ldap(server.url) as directory:
+        server.stop()
+        for outcome in [*await directory.find([NAME, "x@y"]), *await directory.find([NAME])]:
+            assert isinstance(outcome, DirectoryUnavailableError)
+        server.start()
+
+        async def back() -> bool:
+            return isinstance((await directory.find([NAME]))[0], Found)
+
+        await eventually(back)
+
+
+async def test_a_connection_closed_while_idle_is_no_failure(start_slapd: StartSlapd) -> None:
+    server = start_slapd(siti("first"))
+    async with ldap(server.url, connections=1) as directory:
+        assert await home(directory) == "first"
+        server.stop()
+        server.start()
+        assert await home(directory) == "first"
+        assert DIRECTORY_FAILURES.labels(server.url)._value.get() == 0  # noqa: SLF001
+
+
+@contextlib.asynccontextmanager
+async def talking(what: bytes) -> AsyncIterator[str]:
+    """A server that sends this, an octet at a time and never the end, to whoever connects."""
+    over = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del reader
+        with contextlib.suppress(ConnectionError):
+            while not over.is_set():
+                for octet in what:
+                    writer.write(bytes([octet]))
+                    await writer.drain()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(over.wait(), 0.02)
+        writer.close()
+
+    async with await asyncio.start_server(talk, own_address(), 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield f"ldap://{host}:{port}"
+        over.set()
+
+
+async def test_an_answer_that_drips_in_does_not_move_the_deadline(start_slapd: StartSlapd) -> None:
+    endless_entry = b"\x30\x84\x7f\xff\xff\xff\x02\x01\x01\x64"
+    async with talking(endless_entry) as url, ldap(url, start_slapd(siti("good")).url, timeout=SHORT) as directory:
+        assert await asyncio.wait_for(home(directory), 5) == "good"
+
+
+async def test_a_server_that_talks_rubbish_is_passed_over(start_slapd: StartSlapd) -> None:
+    async with (
+        talking(b"HTTP/1.1 400\r\n") as url,
+        ldap(url, start_slapd(siti("good")).url, timeout=SHORT) as directory,
+    ):
+        assert await asyncio.wait_for(home(directory), 5) == "good"
+
+
+async def test_with_all_ldap_down_the_cached_are_served_stale_and_unknown_names_get_a_fault(
+    start_slapd: StartSlapd,
+) -> None:
+    server = start_slapd(siti("mbox-1"))
+    async with ldap(server.url) as directory, Bench(directory=directory) as bench:
+        assert (await bench.ask_one("siti")).route.home == "mbox-1"
+        server.stop()
+        bench.clocks.now += 3600
+        cached, unknown = await bench.ask("siti", "budi")
+        assert (cached.route.home, cached.route.soft_ttl_seconds) == ("mbox-1", 30)
+        assert unknown.fault.reason.startswith("no LDAP server can answer")
