@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from prometheus_client import REGISTRY
+
 from zcontrol.directory.base import Directory, Found, Outcome
 from zcontrol.routing.cache import InProcessCache
 from zcontrol.routing.epochs import Epochs
@@ -116,3 +118,8 @@ class Bench:
 
 def account(name: str, home: str = "mbox-1", **more: object) -> Found:
     return Found(account=f"{name}@{DOMAIN}", home=home, **more)  # type: ignore[arg-type]
+
+
+def counted(metric: str, **labels: str) -> float:
+    """What a counter stands at."""
+    return REGISTRY.get_sample_value(f"{metric}_total", labels) or 0.0

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.duration_pb2 import Duration
 
-from routing.fakes import DOMAIN, Bench
+from routing.fakes import DOMAIN, Bench, counted
 from routing.ldap import ldap
 from servers.own_address import own_address
 from servers.slapd import person
 from zcontrol.directory.base import Found
 from zcontrol.errors import DirectoryUnavailableError
-from zcontrol.metrics import DIRECTORY_FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,7 +68,7 @@ async def test_a_replica_that_hangs_costs_one_timeout_and_then_nothing(start_sla
         assert await asyncio.wait_for(home(directory), 5) == "second"
         for _ in range(20):
             assert await home(directory) == "second"
-        failures = DIRECTORY_FAILURES.labels(first.url)._value.get()  # noqa: SLF001 - there is no other way to read one
+        failures = counted("zproxy_directory_failures", replica=first.url)
         assert failures >= 1
         first.resume()
 
@@ -95,7 +94,7 @@ async def test_a_connection_closed_while_idle_is_no_failure(start_slapd: StartSl
         server.stop()
         server.start()
         assert await home(directory) == "first"
-        assert DIRECTORY_FAILURES.labels(server.url)._value.get() == 0  # noqa: SLF001
+        assert counted("zproxy_directory_failures", replica=server.url) == 0
 
 
 @contextlib.asynccontextmanager

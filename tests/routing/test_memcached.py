@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from routing.fakes import DOMAIN, Bench, ToldDirectory, account
+from routing.fakes import DOMAIN, Bench, ToldDirectory, account, counted
 from servers.own_address import own_address
 from zcontrol.errors import DirectoryUnavailableError
-from zcontrol.metrics import MEMCACHED_UNSEALED
 from zcontrol.routing.cache import Entry
 from zcontrol.routing.memcached import MemcachedCache
 from zcontrol.routing.open import open_cache
@@ -206,11 +205,11 @@ async def test_a_poisoned_value_is_a_miss_and_counted(
         contents = server.contents()
         for key, value in contents.items():
             server.put(key, forge(value))
-        before = MEMCACHED_UNSEALED._value.get()  # noqa: SLF001 - prometheus_client has no other way to read one
+        before = counted("zproxy_memcached_unsealed")
         answers = await bench.ask(*USERS)
         assert {answer.route.home for answer in answers} == {"mbox-1"}
         assert asked(bench) == set(USERS)
-        assert MEMCACHED_UNSEALED._value.get() == before + len(USERS)  # noqa: SLF001
+        assert counted("zproxy_memcached_unsealed") == before + len(USERS)
 
 
 async def test_a_value_moved_to_another_name_is_a_miss(start_memcached: Callable[[], Memcached]) -> None:
