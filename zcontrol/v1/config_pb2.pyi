@@ -586,7 +586,12 @@ Global___Directory: _TypeAlias = Directory  # noqa: Y015
 
 @_typing.final
 class FileDirectory(_message.Message):
-    """A TOML or CSV file, loaded again when it changes; a file that cannot be read keeps the old one in force."""
+    """A TOML or CSV file, loaded again when it changes; a file that cannot be read keeps the old one in force.
+    TOML has a table `[[accounts]]` an account, CSV a header line; the keys or columns are `account` (required), `home`,
+    `aliases`, `id`, `status` (active, locked, closed, maintenance), `backend_login`, `may_act_as` and `allowed_nets`.
+    `aliases`, `may_act_as` and `allowed_nets` are arrays in TOML, separated by spaces in CSV. An id that is a UUID is
+    also a login.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

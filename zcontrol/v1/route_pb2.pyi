@@ -229,7 +229,9 @@ class Route(_message.Message):
     account_id: _builtins.str
     """Stable across renames, e.g. zimbraId or entryUUID; empty: the directory has none."""
     home: _builtins.str
-    """The name of a backend or group, as the pool spells it, or what the directory says if the pool knows no such name."""
+    """The name of a backend or group, as the pool spells it; empty: the account has none, and the pool's default for the
+    service serves. Only Explain shows one that the pool does not know, as the directory says it.
+    """
     backend_login: _builtins.str
     """The name to log in with at the backend; empty: the account."""
     login_style: _pool_pb2.LoginStyle.ValueType
