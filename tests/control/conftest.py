@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 import pytest
+import structlog
 
 from control.edges import FakeEdge
 from zcontrol.config import Role, load
@@ -13,7 +15,7 @@ from zcontrol.server import Control
 from zcontrol.v1 import edge_pb2_grpc, pool_pb2_grpc, route_pb2_grpc, session_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
 CONFIG = """
@@ -59,6 +61,14 @@ def config_file(tmp_path: Path) -> Path:
     file = tmp_path / "zproxy.toml"
     file.write_text(CONFIG.format(directory=tmp_path) + "".join(backends))
     return file
+
+
+@pytest.fixture(autouse=True)
+def logs_on_stderr() -> Iterator[None]:
+    """As in the product: stdout is for answers."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -68,6 +68,19 @@ def load(
     return config
 
 
+def api_address(file: Path) -> str:
+    """Where the control plane of a config listens, whatever else is in the file: callers lack its secrets."""
+    table = {key: value for key, value in _parse(file).items() if key in ("api", "state_directory")}
+    config = config_pb2.Config()
+    faults = read_message(table, config, {})
+    fill_defaults(config)
+    if not faults and not config.api.address:
+        faults = [Fault(path="api.address", problem="missing, and no state_directory to find api.sock in; set one")]
+    if faults:
+        raise ConfigError(file, faults)
+    return config.api.address
+
+
 def _parse(file: Path) -> dict[str, object]:
     try:
         text = file.read_bytes().decode()

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from zcontrol.config.values import parse_duration, parse_size
 from zcontrol.fault import Fault, shown
+from zcontrol.words import words
 
 
 def read_message(table: Mapping[str, Any], message: Message, environ: Mapping[str, str]) -> list[Fault]:
@@ -153,8 +154,7 @@ def _number(value: object, largest: int) -> int:
 
 
 def _enum(enum: EnumDescriptor, value: object) -> int:
-    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    names = {entry.name.removeprefix(prefix).lower(): entry.number for entry in enum.values if entry.number}
+    names = words(enum)
     choices = ", ".join(f'"{name}"' for name in names)
     if not isinstance(value, str):
         raise _NotUsableError(f"{_kind(value)}; write one of {choices}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zcontrol.address import LARGEST_PORT, parse_host
 from zcontrol.fault import Fault, shown
 from zcontrol.v1 import pool_pb2
+from zcontrol.words import word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,10 +106,10 @@ def _check_endpoint(service: str, endpoint: pool_pb2.Endpoint) -> Iterator[Fault
         yield Fault(path="verify_name", found=shown(endpoint.verify_name), problem=problem)
     if endpoint.pin_sha256 and not _SHA256.fullmatch(endpoint.pin_sha256):
         yield Fault(path="pin_sha256", found=shown(endpoint.pin_sha256), problem="not a SHA-256; write 64 hex digits")
-    only = _FORWARDS.get(endpoint.forward)
+    only = FORWARDS_OF_ONE.get(endpoint.forward)
     if only is not None and service != only:
         problem = f'is for {only} alone; write "proxy_v2" if the backend expects it, or "none"'
-        found = shown(pool_pb2.Forward.Name(endpoint.forward).removeprefix("FORWARD_").lower())
+        found = shown(word(pool_pb2.Forward.DESCRIPTOR, endpoint.forward))
         yield Fault(path="forward", found=found, problem=problem)
 
 
@@ -124,7 +125,8 @@ def _is_host(text: str) -> bool:
 LARGEST_WEIGHT = 10_000
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
-_FORWARDS = {
+# Ways to tell the client's address that only one service knows.
+FORWARDS_OF_ONE: dict[int, str] = {
     pool_pb2.FORWARD_ID: "imap",
     pool_pb2.FORWARD_XCLIENT: "pop3",
     pool_pb2.FORWARD_XOIP: "pop3",

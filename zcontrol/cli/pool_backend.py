@@ -1,0 +1,113 @@
+"""`zproxy pool add` and `update`: a backend described by options."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from zcontrol.cli.call import Call, ExitCode, api_command, fail
+from zcontrol.cli.options import word_option, word_parser
+from zcontrol.cli.pool import Change, Name, app, show_change
+from zcontrol.pool import model
+from zcontrol.pool.rules import FORWARDS_OF_ONE
+from zcontrol.v1 import pool_pb2
+
+
+class Port(NamedTuple):
+    """`143`, or `993/implicit` where one endpoint's TLS differs from the others'."""
+
+    number: int
+    tls: int | None
+
+
+def parse_port(text: str) -> Port:
+    """Read `143` or `993/implicit`."""
+    number, slash, tls = text.partition("/")
+    if not (number.isascii() and number.isdigit()):
+        raise typer.BadParameter(f"{text!r}: write a port, or PORT/TLS as in 993/implicit")
+    return Port(int(number), word_parser(pool_pb2.BackendTls.DESCRIPTOR)(tls) if slash else None)
+
+
+def port_option(service: str) -> Any:  # noqa: ANN401 - as typer declares it
+    """The option of one service's port."""
+    about = f"Port of its {service.upper()} service, or PORT/TLS; 0 takes the service away."
+    return typer.Option(f"--{service}", parser=parse_port, metavar="PORT", help=about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """The properties of a backend, each where it is given."""
+
+    host: Annotated[str | None, typer.Option(help="Its IP address or DNS name.")] = None
+    imap: Annotated[Port | None, port_option("imap")] = None
+    pop3: Annotated[Port | None, port_option("pop3")] = None
+    tls: Annotated[int | None, word_option(pool_pb2.BackendTls.DESCRIPTOR, "TLS of its services.")] = None
+    verify: Annotated[
+        int | None, word_option(pool_pb2.Verify.DESCRIPTOR, "Whether its certificate is checked; unset: full.")
+    ] = None
+    verify_name: Annotated[str | None, typer.Option(help="The name in its certificate; unset: the host.")] = None
+    pin_sha256: Annotated[str | None, typer.Option("--pin-sha256", help="SHA-256 of its public key, in hex.")] = None
+    forward: Annotated[
+        list[int] | None,
+        word_option(pool_pb2.Forward.DESCRIPTOR, "How it is told the client's address; may be given for each service."),
+    ] = None
+    group: Annotated[str | None, typer.Option(help='The group it is a member of; "": none.')] = None
+    weight: Annotated[int | None, typer.Option(min=0, help="Its share within its group; unset: 100.")] = None
+    max_sessions: Annotated[int | None, typer.Option(min=0, help="Sessions an edge may hold to it; 0: any.")] = None
+    state: Annotated[int | None, word_option(pool_pb2.BackendState.DESCRIPTOR, "Whom it serves.")] = None
+
+    def apply(self, backend: pool_pb2.Backend) -> None:
+        """Change what is given, and leave the rest as it is."""
+        _set(backend, host=self.host, group=self.group, weight=self.weight)
+        _set(backend, max_sessions=self.max_sessions, state=self.state)
+        given = {"imap": self.imap, "pop3": self.pop3}
+        endpoints = {field.name: endpoint for field, endpoint in backend.endpoints.ListFields()}
+        backend.ClearField("endpoints")
+        for service, port in given.items():
+            if port is not None:
+                _set(endpoints.setdefault(service, pool_pb2.Endpoint()), port=port.number)
+        for service, endpoint in endpoints.items():
+            if endpoint.port:
+                self._apply_to_endpoint(service, endpoint, given.get(service))
+                getattr(backend.endpoints, service).CopyFrom(endpoint)
+
+    def _apply_to_endpoint(self, service: str, endpoint: pool_pb2.Endpoint, given: Port | None) -> None:
+        _set(endpoint, tls=self.tls if given is None or given.tls is None else given.tls)
+        # Beside a service without TLS, e.g. `--imap 993/implicit --pop3 110`, these are the others'.
+        if endpoint.tls in (pool_pb2.BACKEND_TLS_UNSPECIFIED, pool_pb2.BACKEND_TLS_OFF):
+            endpoint.verify = pool_pb2.VERIFY_UNSPECIFIED
+            endpoint.verify_name = endpoint.pin_sha256 = ""
+        else:
+            _set(endpoint, verify=self.verify, verify_name=self.verify_name, pin_sha256=self.pin_sha256)
+        for forward in self.forward or ():
+            if FORWARDS_OF_ONE.get(forward, service) == service:
+                _set(endpoint, forward=forward)
+
+
+@api_command(app, "add")
+def add(call: Call, name: Name, wish: Wish, change: Change) -> None:
+    """Add a backend, e.g. `add mbox-3 --host 10.0.0.3 --imap 143 --pop3 110`; it gets its users at once."""
+    backend = pool_pb2.Backend(name=name)
+    wish.apply(backend)
+    request = pool_pb2.AddBackendRequest(header=change.header(), backend=backend)
+    show_change(call, call.pool.AddBackend(request, timeout=call.seconds))
+
+
+@api_command(app, "update")
+def update(call: Call, name: Name, wish: Wish, change: Change) -> None:
+    """Change what is given of a backend, and leave the rest as it is."""
+    pool = call.pool.Get(pool_pb2.GetPoolRequest(), timeout=call.seconds)
+    try:
+        backend = model.find_backend(pool, name)
+    except model.PoolNotFoundError as error:
+        fail(str(error), ExitCode.NOT_FOUND)
+    wish.apply(backend)
+    # The backend is replaced as it was read: a change in between must not be undone.
+    request = pool_pb2.UpdateBackendRequest(header=change.header(pool.version), backend=backend)
+    show_change(call, call.pool.UpdateBackend(request, timeout=call.seconds))
+
+
+def _set(message: Any, **values: object) -> None:  # noqa: ANN401 - any message of ours
+    for name, value in values.items():
+        if value is not None:
+            setattr(message, name, value)
