@@ -38,7 +38,7 @@ Zproxy = Callable[..., Coroutine[None, None, Said]]
 
 async def call(*words: str, **environ: str) -> Said:
     """Run the command in a thread, beside the control that it calls."""
-    environment = {"USER": "siti", "SUDO_USER": None, "ZPROXY_API": None, **environ}
+    environment = {"LOGNAME": "siti", "SUDO_USER": None, "ZPROXY_API": None, **environ}
     result = await asyncio.to_thread(CliRunner().invoke, app, words, env=environment)
     return Said(result.exit_code, result.stdout, result.stderr)
 

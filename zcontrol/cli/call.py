@@ -7,6 +7,7 @@ that is a dataclass stands for options that several commands share: each field i
 import dataclasses
 import enum
 import functools
+import getpass
 import inspect
 import os
 from collections.abc import Callable
@@ -102,7 +103,11 @@ def fail(message: str, code: ExitCode) -> NoReturn:
 
 def author() -> str:
     """Who changes the pool, as history shows; the API does not yet know who calls."""
-    return os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid {os.getuid()}"
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run us under a user that nobody has named.
+        return f"uid {os.getuid()}"
 
 
 def _with_common_options(function: Callable[..., None], seconds: float) -> Callable[..., None]:

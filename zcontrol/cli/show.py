@@ -33,6 +33,7 @@ def as_json(message: Message) -> dict[str, Any]:
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "") -> None:
     """Print a table; where no person watches it is as wide as it must be."""
     table = Table(box=None, pad_edge=False, header_style="bold", caption=caption or None, caption_justify="left")
+    table.show_header = any(columns)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
