@@ -31,7 +31,7 @@ pub use server::Server;
 
 /// The messages of `protos/`, as generated. They stop at [`config`], [`pool`], [`route`] and [`control`], which turn
 /// them into checked values.
-#[allow(missing_docs, unreachable_pub, clippy::all)]
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines)]
 pub mod wire {
     tonic::include_proto!("zcontrol.v1");
 }

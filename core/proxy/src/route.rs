@@ -7,6 +7,8 @@ mod answer;
 mod cache;
 mod epoch;
 mod lookup;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
