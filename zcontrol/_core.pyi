@@ -2,6 +2,8 @@
 
 from typing import final
 
+__all__ = ["Edge", "EdgeError", "check"]
+
 @final
 class Edge:
     @staticmethod

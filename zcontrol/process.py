@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import structlog
@@ -22,7 +23,6 @@ from zcontrol.server import Control
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from zcontrol.edge import Edge, Listener
     from zcontrol.v1 import config_pb2
@@ -48,6 +48,7 @@ def edge_check(role: Role) -> EdgeCheck | None:
 async def _serve(file: Path, role: Role) -> None:
     signals = _Signals()
     config = load(file, role, edge_check=edge_check(role))
+    _make_state_directory(Path(config.state_directory))
     async with contextlib.AsyncExitStack() as running:
         process = _Process(file=file, role=role)
         if role is not Role.EDGE:
@@ -145,6 +146,14 @@ async def _edge(config: config_pb2.Config) -> AsyncIterator[Edge]:
         unset = not config.timeouts.HasField("shutdown")
         cut = await edge.stop(SHUTDOWN_SECONDS if unset else config.timeouts.shutdown.ToTimedelta().total_seconds())
         log.info("edge has stopped", sessions_cut=cut)
+
+
+def _make_state_directory(directory: Path) -> None:
+    """Both planes keep there what must survive a restart; the group may reach the API's socket in it."""
+    try:
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ZproxyError(f"state_directory: {directory}: {error.strerror}; make it, or name another") from error
 
 
 def _tell_ready(listeners: list[Listener], control: Control | None) -> None:

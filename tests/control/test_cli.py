@@ -118,9 +118,16 @@ async def test_pool_get_shows_groups_and_defaults_too(zproxy: Zproxy) -> None:
     assert ["mail", "mbox-1"] in rows
 
 
+async def test_pool_get_of_one_backend_shows_all_that_is_set(zproxy: Zproxy) -> None:
+    rows = [line.split() for line in (await zproxy("pool", "get", "WEB-1")).out.splitlines()]
+    assert rows == [["name", "web-1"], ["group", "web"], ["host", "127.0.0.2"], ["imap.port", "143"], ["version", "1"]]
+    assert (await zproxy("pool", "get", "web-1", "--json")).json["endpoints"]["imap"]["port"] == 143
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
+        ("pool get nobody", 3, "there are mbox-1"),
         ("pool drain nobody", 3, 'no backend "nobody"; there are mbox-1'),
         ("pool drain mbox-1 --expect 9", 4, "at version 1, not 9; read it again"),
         ("pool add mbox-1 --host 127.0.0.9 --imap 143", 1, "mbox-1 is a backend already"),

@@ -95,6 +95,16 @@ async def test_a_faulty_config_exits_with_every_fault(config_file: Path) -> None
     assert "Traceback" not in err.decode()
 
 
+async def test_a_state_directory_that_cannot_be_made_is_told(config_file: Path) -> None:
+    config_file.write_text(config_file.read_text().replace('/state"', '/accounts.toml/state"'))
+    process = await asyncio.create_subprocess_exec(*PROGRAM, str(config_file), stderr=asyncio.subprocess.PIPE)
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert b"state_directory" in err
+    assert b"Not a directory; make it, or name another" in err
+    assert b"Traceback" not in err
+
+
 class RefusingEdge:
     """A data plane that takes no other config."""
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
-from zcontrol.cli.call import Call, api_command, author
+from zcontrol.cli.call import Call, ExitCode, api_command, author, fail
 from zcontrol.cli.options import word_option
 from zcontrol.cli.show import as_json, local_time, show_json, show_table
 from zcontrol.pool.delta import delta
+from zcontrol.pool.model import PoolNotFoundError, find_backend
 from zcontrol.pool.rules import DEFAULTS
 from zcontrol.v1 import pool_pb2
 from zcontrol.words import word
@@ -48,9 +51,12 @@ def list_(
 
 
 @api_command(app, "get")
-def get(call: Call) -> None:
-    """The whole pool: backends, groups and defaults."""
+def get(call: Call, name: Annotated[str, typer.Argument(help="Only this backend, whole.")] = "") -> None:
+    """The whole pool: backends, groups and defaults; or everything about one backend."""
     pool = call.pool.Get(pool_pb2.GetPoolRequest(), timeout=call.seconds)
+    if name:
+        _show_backend(call, pool, name)
+        return
     if call.json:
         show_json(pool)
         return
@@ -137,6 +143,25 @@ def show_change(call: Call, made: pool_pb2.PoolChange, *, sessions: bool = False
     else:
         live = f"; {made.sessions} live sessions there" if sessions else ""
         typer.echo(f"version {made.version}: {made.action}{live}")
+
+
+def _show_backend(call: Call, pool: pool_pb2.Pool, name: str) -> None:
+    try:
+        backend = find_backend(pool, name)
+    except PoolNotFoundError as error:
+        fail(str(error), ExitCode.NOT_FOUND)
+    if call.json:
+        show_json(backend)
+        return
+    rows = [[field.name, value] for field, value in _set_fields(backend) if field.name != "endpoints"]
+    for service, endpoint in backend.endpoints.ListFields():
+        rows += [[f"{service.name}.{field.name}", value] for field, value in _set_fields(endpoint)]
+    show_table(["", ""], rows, caption=f"version {pool.version}")
+
+
+def _set_fields(message: Message) -> list[tuple[FieldDescriptor, object]]:
+    fields = message.ListFields()
+    return [(field, word(field.enum_type, value) if field.enum_type else value) for field, value in fields]
 
 
 def _show_backends(backends: Iterable[pool_pb2.Backend], version: int) -> None:
