@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.fakes import DOMAIN, Bench, ToldDirectory, account
+from zcontrol.directory.file import FileDirectory
 from zcontrol.errors import DirectoryUnavailableError
 from zcontrol.routing.epochs import Epochs
 from zcontrol.v1 import edge_pb2
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = ["siti", "budi"]
 
@@ -107,6 +112,22 @@ async def test_subscribers_hear_of_every_invalidation() -> None:
     sent = [await bench.resolver.invalidate(account="siti"), await bench.resolver.invalidate(everything=True)]
     assert heard == sent
     assert sent[0].epoch < sent[1].epoch
+
+
+async def test_what_the_directory_says_has_changed_is_a_miss_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.csv"
+    path.write_text(f"account,home\nsiti@{DOMAIN},mbox-1\nbudi@{DOMAIN},mbox-1\n")
+    async with Bench(directory=FileDirectory(path)) as bench:
+        await bench.ask("siti", "budi", "new")
+        told: asyncio.Queue[edge_pb2.Invalidation] = asyncio.Queue()
+        bench.resolver.subscribe(told.put_nowait)
+        bench.resolver.start()
+        bench.clocks.now += 1
+        path.write_text(f"account,home\nsiti@{DOMAIN},mbox-2\nbudi@{DOMAIN},mbox-1\nnew@{DOMAIN},mbox-1\n")
+        message = await asyncio.wait_for(told.get(), 5)
+        assert list(message.accounts) == [f"new@{DOMAIN}", f"siti@{DOMAIN}"]
+        siti, budi, new = await bench.ask("siti", "budi", "new")
+        assert (siti.route.home, budi.route.home, new.route.home) == ("mbox-2", "mbox-1", "mbox-1")
 
 
 @given(

@@ -10,6 +10,7 @@ from routing.ldap import ldap
 from servers.slapd import BASE, ROOT_DN, ROOT_PASSWORD, person
 from zcontrol.directory import open_directory
 from zcontrol.directory.base import BATCH, Found
+from zcontrol.directory.ldap_connection import wants_starttls
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
 from zcontrol.v1 import config_pb2, route_pb2
 
@@ -235,3 +236,22 @@ def test_a_config_that_leads_nowhere_is_told(config: dict[str, object], told: st
 def test_no_directory_is_told() -> None:
     with pytest.raises(DirectoryError, match=r"set directory\.file or directory\.ldap"):
         open_directory(config_pb2.Directory())
+
+
+@pytest.mark.parametrize(
+    ("tls", "host", "starttls"),
+    [
+        (config_pb2.LDAP_TLS_UNSPECIFIED, "ldap.example", True),
+        (config_pb2.LDAP_TLS_UNSPECIFIED, "192.0.2.1", True),
+        (config_pb2.LDAP_TLS_UNSPECIFIED, "2001:db8::1", True),
+        (config_pb2.LDAP_TLS_UNSPECIFIED, "localhost", False),
+        (config_pb2.LDAP_TLS_UNSPECIFIED, "127.1.2.3", False),
+        (config_pb2.LDAP_TLS_UNSPECIFIED, "::1", False),
+        (config_pb2.LDAP_TLS_OFF, "ldap.example", False),
+        (config_pb2.LDAP_TLS_STARTTLS, "localhost", True),
+    ],
+)
+def test_beyond_loopback_ldap_is_secured_unless_told_otherwise(
+    tls: config_pb2.LdapTls.ValueType, host: str, *, starttls: bool
+) -> None:
+    assert wants_starttls(tls, host) == starttls

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
-import signal
 import socket
 import subprocess
 from contextlib import ExitStack
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from servers.own_address import own_address
+from servers.pausing import pause, resume
 from servers.waiting import until
 
 if TYPE_CHECKING:
@@ -48,10 +47,12 @@ class Memcached:
             self._process = None
 
     def pause(self) -> None:
-        self._signal(signal.SIGSTOP)
+        assert self._process
+        pause(self._process.pid)
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        assert self._process
+        resume(self._process.pid)
 
     def contents(self) -> dict[bytes, bytes]:
         """Every key and value it holds."""
@@ -84,10 +85,6 @@ class Memcached:
         except OSError:
             return False
         return True
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process
-        os.kill(self._process.pid, number)
 
 
 @pytest.fixture

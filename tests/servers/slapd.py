@@ -6,8 +6,6 @@ and the Zimbra preset read, with the syntax and matching that the real ones have
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from servers.own_address import own_address
+from servers.pausing import pause, resume
 from servers.waiting import until
 
 if TYPE_CHECKING:
@@ -69,20 +68,18 @@ class Slapd:
         until(lambda: _accepts(self.address, LDAP_PORT))
 
     def pause(self) -> None:
-        self._signal(signal.SIGSTOP)
+        assert self._process
+        pause(self._process.pid)
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        assert self._process
+        resume(self._process.pid)
 
     def stop(self) -> None:
         if self._process:
             self._process.kill()
             self._process.wait(timeout=10)
             self._process = None
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process
-        os.kill(self._process.pid, number)
 
     def _run(self, *arguments: str, input: bytes) -> None:  # noqa: A002 - subprocess's word
         done = subprocess.run(

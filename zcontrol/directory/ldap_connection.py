@@ -61,7 +61,7 @@ class LdapServer:
         self._host = parts.hostname
         self._port = parts.port or _PORTS[parts.scheme]
         self._ldaps = parts.scheme == "ldaps"
-        self._starttls = not self._ldaps and _wants_starttls(config.tls, parts.hostname)
+        self._starttls = not self._ldaps and wants_starttls(config.tls, parts.hostname)
         self._tls = _VerifiedTls(config.ca_file, parts.hostname) if self._ldaps or self._starttls else None
 
     def connect(self) -> "LdapConnection":
@@ -188,7 +188,8 @@ class _VerifiedTls(ldap3.Tls):
         connection.socket = self._context.wrap_socket(connection.socket, server_hostname=self._host)
 
 
-def _wants_starttls(tls: config_pb2.LdapTls.ValueType, host: str) -> bool:
+def wants_starttls(tls: config_pb2.LdapTls.ValueType, host: str) -> bool:
+    """Whether an ldap:// server is asked for StartTLS: as configured, else beyond loopback."""
     if tls != config_pb2.LDAP_TLS_UNSPECIFIED:
         return tls == config_pb2.LDAP_TLS_STARTTLS
     try:

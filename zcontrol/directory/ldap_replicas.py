@@ -5,8 +5,9 @@ while another answers. What a replica says about an entry is for others to judge
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, final
 
 import structlog
@@ -40,17 +41,11 @@ class Replicas:
     def search(self, search: Search) -> Result:
         """Ask the first replica that can answer; raises `DirectoryUnavailableError` if none can."""
         reason = "each failed a moment ago"
-        for replica in self._candidates():
-            try:
-                result = self._ask(replica, search)
-            except Exception as error:  # noqa: BLE001 - what a broken server sends breaks ldap3 in any way
-                reason = str(error) or repr(error)
-            else:
-                if result.code not in UNWELL:
-                    self._succeeded(replica)
-                    return result
-                reason = result.description
-            self._failed(replica, reason)
+        for replica in self._candidates(search):
+            answer = self._judge(replica, partial(self._ask, replica, search))
+            if isinstance(answer, Result):
+                return answer
+            reason = answer
         raise DirectoryUnavailableError(f"no LDAP server can answer: {reason}")
 
     def close(self) -> None:
@@ -61,8 +56,8 @@ class Replicas:
                 connection.close()
             self._open.clear()
 
-    def _candidates(self) -> Iterator["_Replica"]:
-        """The healthy in order; without any, those whose rest is over."""
+    def _candidates(self, search: Search) -> Iterator["_Replica"]:
+        """The healthy in order; without any, those whose rest is over, which else are tried in the background."""
         with self._lock:
             healthy = [replica for replica in self._replicas if replica.breaker.closed]
             due = [replica for replica in self._replicas if not replica.breaker.closed and replica.breaker.allows()]
@@ -70,8 +65,22 @@ class Replicas:
             yield from due
             return
         for replica in due:
-            self._probes.submit(self._probe, replica)
+            self._probes.submit(self._judge, replica, partial(_probe, replica, search))
         yield from healthy
+
+    def _judge(self, replica: "_Replica", ask: Callable[[], Result]) -> Result | str:
+        """The answer, or why there is none; the replica's breaker learns of either."""
+        try:
+            result = ask()
+        except Exception as error:  # noqa: BLE001 - what a broken server sends breaks ldap3 in any way
+            reason = str(error) or repr(error)
+        else:
+            if result.code not in UNWELL:
+                self._succeeded(replica)
+                return result
+            reason = result.description
+        self._failed(replica, reason)
+        return reason
 
     def _ask(self, replica: "_Replica", search: Search) -> Result:
         if connection := self._reusable(replica):
@@ -80,7 +89,7 @@ class Replicas:
             except TimeoutError:
                 self._drop()
                 raise
-            except Exception as error:  # noqa: BLE001 - as in `search`
+            except Exception as error:  # noqa: BLE001 - as in `_judge`
                 # The server may have closed an idle connection, which says nothing about the server: once more.
                 log.debug("LDAP connection is gone", server=replica.server.url, reason=str(error))
                 self._drop()
@@ -110,14 +119,6 @@ class Replicas:
             with self._lock:
                 self._open.discard(connection)
             connection.close()
-
-    def _probe(self, replica: "_Replica") -> None:
-        try:
-            replica.server.connect().close()
-        except Exception as error:  # noqa: BLE001 - as in `search`
-            self._failed(replica, str(error) or repr(error))
-        else:
-            self._succeeded(replica)
 
     def _succeeded(self, replica: "_Replica") -> None:
         if replica.breaker.closed:
@@ -151,6 +152,15 @@ class _Own(threading.local):
     def __init__(self) -> None:
         self.replica: _Replica | None = None
         self.connection: LdapConnection | None = None
+
+
+def _probe(replica: _Replica, search: Search) -> Result:
+    """Ask what somebody else is being asked: a host that hangs still accepts connections."""
+    connection = replica.server.connect()
+    try:
+        return connection.search(search)
+    finally:
+        connection.close()
 
 
 DEFAULT_TIMEOUT_SECONDS: Final = 2.0

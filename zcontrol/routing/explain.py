@@ -1,7 +1,5 @@
 """Explain: the way of one login, told to people a sentence a step."""
 
-import time
-
 from zcontrol.errors import DirectoryError, UnusableNameError
 from zcontrol.routing.cache import Entry
 from zcontrol.routing.names import Qualified
@@ -34,7 +32,7 @@ async def _entry(
     resolver: Resolver, question: Qualified, told: route_pb2.ExplainResponse, *, bypass_cache: bool
 ) -> Entry | None:
     entry = None if bypass_cache else await resolver.cached(question)
-    now = time.time()
+    now = resolver.times.wall()
     if entry and now < entry.soft:
         told.source = "cache"
         told.steps.append(f"in the cache, good for another {entry.soft - now:.0f} s")
@@ -58,7 +56,7 @@ async def _entry(
 
 
 def _describe(resolver: Resolver, entry: Entry, told: route_pb2.ExplainResponse) -> None:
-    told.age_seconds = max(0, int(time.time() - entry.looked_up))
+    told.age_seconds = max(0, int(resolver.times.wall() - entry.looked_up))
     answer = resolver.answer(entry)
     route = route_pb2.Route.FromString(entry.route)
     status = route_pb2.AccountStatus.Name(route.status).removeprefix("ACCOUNT_STATUS_").lower()

@@ -81,9 +81,10 @@ class Lookups:
         self._under_way.clear()
 
     async def close(self) -> None:
-        """Wait for what is under way; what waits is answered."""
-        while self._batches:
-            await asyncio.wait(self._batches)
+        """Answer what waits and what is under way."""
+        while self._waiting or self._batches:
+            # Without a batch the wake-up that begins one is due in the loop's next turn.
+            await (asyncio.wait(self._batches) if self._batches else asyncio.sleep(0))
 
     def _wake(self) -> None:
         self._woken = False

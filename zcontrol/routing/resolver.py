@@ -52,13 +52,13 @@ class Resolver:
             setting.names, directory_has_hosts=directory.has_hosts, directory_has_ids=directory.has_ids
         )
         self.epochs: Final = setting.epochs
+        self.times: Final = setting.times
         self._directory = directory
         self._cache = cache
         self._homes = Homes(setting.pool)
         self._answers = Answers(self._homes)
-        self._times = setting.times
         self._negatives = Negatives()
-        self._lookups = Lookups(directory, self.names, epochs=self.epochs, entry=self._times.entry, learn=self._learn)
+        self._lookups = Lookups(directory, self.names, epochs=self.epochs, entry=self.times.entry, learn=self._learn)
         self._invalidator = Invalidator(self.epochs, self._homes, self.names, cache)
         self._stores: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
@@ -121,7 +121,7 @@ class Resolver:
     async def cached(self, question: Qualified) -> Entry | None:
         """What the cache has and may still serve, for people who ask why."""
         entry = (await self._cache.get_many([question.key])).get(question.key)
-        return entry if entry and self._servable(question, entry, self._times.wall()) else None
+        return entry if entry and self._servable(question, entry, self.times.wall()) else None
 
     async def ask(self, question: Qualified) -> Learned:
         """What the directory says, whatever a cache knows."""
@@ -131,7 +131,7 @@ class Resolver:
 
     def answer(self, entry: Entry) -> route_pb2.Answer:
         """The answer that an edge would get from this entry."""
-        return self._answers.route(0, entry, self.epochs.current, self._times.wall())
+        return self._answers.route(0, entry, self.epochs.current, self.times.wall())
 
     def _qualify(self, questions: Sequence[route_pb2.Question], answers: list[route_pb2.Answer]) -> dict[str, _Asked]:
         asked: dict[str, _Asked] = {}
@@ -139,13 +139,13 @@ class Resolver:
             try:
                 qualified = self.names.qualify(question.login, question.virtual_host, question.local_address)
             except UnusableNameError:
-                answers.append(none(place, self._times.negative, self.epochs.current))
+                answers.append(none(place, self.times.negative, self.epochs.current))
                 continue
             asked.setdefault(qualified.key, _Asked(qualified, [])).places.append(place)
         return asked
 
     def _answer_negatives(self, asked: dict[str, _Asked], answers: list[route_pb2.Answer]) -> None:
-        now, known = self._times.monotonic(), 0
+        now, known = self.times.monotonic(), 0
         for key, (question, places) in list(asked.items()):
             absence = self._negatives.get(key, now)
             if absence is None or self.epochs.outdated(absence.epoch, names=[question.name], home=""):
@@ -158,7 +158,7 @@ class Resolver:
     async def _answer_cached(self, asked: dict[str, _Asked], answers: list[route_pb2.Answer]) -> Mapping[str, Entry]:
         """Answer what is fresh and take it out of `asked`; what is left and stale may still be served."""
         entries = await self._cache.get_many(list(asked)) if asked else {}
-        now, epoch, stale, hits = self._times.wall(), self.epochs.current, {}, 0
+        now, epoch, stale, hits = self.times.wall(), self.epochs.current, {}, 0
         for key, entry in entries.items():
             question, places = asked[key]
             if not self._servable(question, entry, now):
@@ -166,7 +166,7 @@ class Resolver:
             if now >= entry.soft:
                 stale[key] = entry
                 continue
-            if self._times.ahead(entry, now):
+            if self.times.ahead(entry, now):
                 self._lookups.find(question)
             hits += len(places)
             del asked[key]
@@ -189,12 +189,12 @@ class Resolver:
         ]
 
     def _answer_learned(self, place: int, learned: Learned, stale: Entry | None) -> route_pb2.Answer:
-        now = self._times.wall()
+        now = self.times.wall()
         match learned.said:
             case Entry() as entry:
                 return self._answers.route(place, entry, learned.epoch, now)
             case None:
-                return none(place, self._times.negative, learned.epoch)
+                return none(place, self.times.negative, learned.epoch)
             case DirectoryUnavailableError() if stale and self._servable(learned.question, stale, now):
                 return self._answers.stale(place, stale, self.epochs.current, now)
             case DirectoryError() as error:
@@ -213,7 +213,7 @@ class Resolver:
     def _learn(self, batch: Sequence[Learned]) -> None:
         """Keep what a batch brought, unless an invalidation came while it was under way."""
         kept: dict[str, Entry] = {}
-        until = self._times.monotonic() + self._times.negative
+        until = self.times.monotonic() + self.times.negative
         for question, said, epoch in batch:
             if isinstance(said, Entry):
                 self._negatives.delete(question.key)
