@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,14 +25,16 @@ class Authority:
 
     def __init__(self, directory: Path) -> None:
         self._ca = trustme.CA()
+        self._issued = itertools.count(1)
         self._directory = directory
         self.ca_file = directory / "ca.pem"
         self._ca.cert_pem.write_to_path(self.ca_file)
 
     def issue(self, *names: str) -> Certificate:
         """Sign a certificate for these host names or addresses."""
-        issued = self._ca.issue_cert(*names)
-        stem = names[0].replace("*", "any")
+        # The common name is for mbsync, which looks nowhere else for the address of a server.
+        issued = self._ca.issue_cert(*names, common_name=names[-1])
+        stem = f"{next(self._issued)}-{names[0].replace('*', 'any')}"
         made = Certificate(
             certificate_file=self._directory / f"{stem}.pem",
             key_file=self._directory / f"{stem}.key",

@@ -100,7 +100,8 @@ class Zproxy:
 
         def found() -> list[dict[str, Any]]:
             ended = [record for record in self.records() if record["event"] == "session"]
-            return [record for record in ended if record["client"].rpartition(":")[0] == address]
+            # A connection that was closed before it was known whose it is has no client.
+            return [record for record in ended if record.get("client", "").rpartition(":")[0] == address]
 
         (record,) = until(found)
         return record
@@ -124,7 +125,7 @@ class StartZproxy(Protocol):
 def toml(value: object) -> str:
     """Write a value as TOML, all on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value)
@@ -146,7 +147,7 @@ def directory_file(path: Path, homes: dict[str, str]) -> Config:
 
 
 def listener(name: str, protocol: str, tls: str, **further: object) -> Config:
-    return {"name": name, "protocol": protocol, "address": "127.0.0.1:0", "tls": tls, **further}
+    return {"name": name, "protocol": protocol, "address": "127.0.0.1:0", "tls": tls} | further
 
 
 LISTENERS = [

@@ -1,0 +1,114 @@
+"""SIGHUP: a new config takes force without a session lost; a faulty one is refused whole."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from servers.clients import WAYS, Visitor
+from servers.waiting import until
+from servers.zproxy import HOMES, Zproxy, listener, two_mailboxes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from servers.certificates import Authority
+    from zcontrol.demo.dovecot import MailboxServer
+
+BUDI = "budi@tgg.net.id"
+
+
+@pytest.fixture
+def zproxy(tmp_path: Path, authority: Authority, mailboxes: dict[str, MailboxServer]) -> Iterator[Zproxy]:
+    with Zproxy(tmp_path, two_mailboxes(tmp_path, authority, mailboxes)) as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(zproxy: Zproxy, authority: Authority) -> Visitor:
+    return Visitor(zproxy=zproxy, context=authority.client_context())
+
+
+def shown_certificate(visitor: Visitor) -> bytes | None:
+    with visitor.connect(WAYS["IMAPS"]) as client:
+        return client.getpeercert(binary_form=True)
+
+
+def test_a_certificate_is_swapped_under_open_sessions(zproxy: Zproxy, visitor: Visitor, authority: Authority) -> None:
+    before = shown_certificate(visitor)
+    with visitor.imap(WAYS["IMAPS"]) as client:
+        client.login(BUDI, "demo")
+        renewed = authority.issue(visitor.host)
+        zproxy.config["certificates"] = [
+            {"certificate_file": str(renewed.certificate_file), "key_file": str(renewed.key_file)}
+        ]
+        zproxy.reload()
+        until(lambda: shown_certificate(visitor) != before)
+        assert client.select(readonly=True) == ("OK", [b"1"])
+
+
+def test_a_faulty_file_is_refused_whole_and_named_in_the_log(zproxy: Zproxy, visitor: Visitor) -> None:
+    good = zproxy.config["listeners"]
+    zproxy.config |= {"listeners": good[:1], "hostnam": "mail.example"}
+    zproxy.reload()
+    until(lambda: "hostnam" in zproxy.errors())
+    for way in WAYS:
+        assert "lives on mbox-2" in visitor.read_first(WAYS[way], BUDI)
+
+
+def test_a_listener_comes_and_another_goes_and_its_sessions_stay(zproxy: Zproxy, visitor: Visitor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as drawn:
+        port = drawn.getsockname()[1]
+    with visitor.imap(WAYS["IMAPS"]) as client:
+        client.login(BUDI, "demo")
+        staying = [one for one in zproxy.config["listeners"] if one["name"] != "imaps"]
+        zproxy.config["listeners"] = [*staying, listener("late", "imap", "implicit", address=f"127.0.0.1:{port}")]
+        zproxy.reload()
+        until(lambda: _accepts(("127.0.0.1", port)))
+        until(lambda: not _accepts(zproxy.listeners["imaps"]))
+        assert client.select(readonly=True) == ("OK", [b"1"])
+
+
+def test_records_go_to_a_new_file_after_logrotate_moved_the_old_one(zproxy: Zproxy, visitor: Visitor) -> None:
+    visitor.read_first(WAYS["IMAP"], BUDI)
+    first = zproxy.record_from(visitor.address)
+    moved = zproxy.records_file.with_suffix(".1")
+    zproxy.records_file.replace(moved)
+    zproxy.reload()
+    until(zproxy.records_file.exists)
+    later = Visitor(zproxy=zproxy, context=visitor.context)
+    later.read_first(WAYS["IMAP"], BUDI)
+    assert zproxy.record_from(later.address)["account"] == BUDI
+    assert first["id"] not in zproxy.records_file.read_text()
+
+
+def test_an_account_moved_in_the_directory_file_is_found_at_its_new_home(zproxy: Zproxy, visitor: Visitor) -> None:
+    accounts = zproxy.directory / "accounts.csv"
+    assert "lives on mbox-2" in visitor.read_first(WAYS["IMAPS"], BUDI)
+    accounts.write_text("".join(f"{line}\n" for line in ("account,home", *_rows(HOMES | {BUDI: "mbox-1"}))))
+    # It has no mailbox there: that its password is refused shows where he was sent.
+    until(lambda: _login_refused(visitor))
+
+
+def _rows(homes: dict[str, str]) -> list[str]:
+    return [f"{account},{home}" for account, home in homes.items()]
+
+
+def _login_refused(visitor: Visitor) -> bool:
+    with visitor.imap(WAYS["IMAPS"]) as client:
+        try:
+            client.login(BUDI, "demo")
+        except client.error:
+            return True
+    return False
+
+
+def _accepts(address: tuple[str, int]) -> bool:
+    try:
+        with socket.create_connection(address, timeout=5):
+            return True
+    except ConnectionRefusedError:
+        return False
