@@ -1,0 +1,141 @@
+"""A backend that does what a test says, one connection a thread, and keeps what it was told.
+
+What it does is a function of the `Conversation`, and can be changed between connections. `fake_mailbox` has the ones
+that behave; those that do not stand beside their tests, each named for what it does wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Self
+
+from servers.waiting import until
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+
+    Behaviour = Callable[["Conversation"], object]
+
+# What a test waits for comes long before; this ends a thread whose proxy forgot it.
+PATIENCE_SECONDS = 30
+LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+class Conversation:
+    """One connection from the proxy."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(PATIENCE_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection = connection
+        self._unread = b""
+        self.heard = b""
+        """Every byte the proxy sent, of TLS what it said inside."""
+        self.commands: list[bytes] = []
+        """What the client said after its login, a line an item."""
+        self.ended = threading.Event()
+        """Set as soon as the proxy has closed its side, or this one its own."""
+
+    def send(self, said: bytes) -> None:
+        self._connection.sendall(said)
+
+    def line(self) -> bytes:
+        """Return the next line without its end; empty at the end of the connection."""
+        while b"\n" not in self._unread:
+            if not self._read():
+                return b""
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.removesuffix(b"\r")
+
+    def lines(self) -> Iterator[bytes]:
+        while line := self.line():
+            yield line
+
+    def octets(self, count: int) -> bytes:
+        """Return so many octets: a literal."""
+        while len(self._unread) < count and self._read():
+            pass
+        octets, self._unread = self._unread[:count], self._unread[count:]
+        return octets
+
+    def hold(self) -> None:
+        """Say nothing, and listen until the proxy closes."""
+        while self._read():
+            pass
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        self._connection = context.wrap_socket(self._connection, server_side=True)
+
+    def reset(self) -> None:
+        """Close with RST instead of FIN."""
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        self.close()
+
+    def close(self) -> None:
+        # A thread that reads it wakes up from the shutdown, not from the close.
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+    def _read(self) -> bool:
+        got = self._connection.recv(65536)
+        if not got:
+            self.ended.set()
+        self.heard += got
+        self._unread += got
+        return bool(got)
+
+
+class FakeBackend:
+    """A backend on a free port of 127.0.0.1; a context manager."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self.conversations: list[Conversation] = []
+        self._threads: list[threading.Thread] = []
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port: int = self._listening.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._threads[0].join()
+        for conversation in self.conversations:
+            conversation.close()
+        for thread in self._threads:
+            thread.join()
+
+    def told_of(self, address: str) -> Conversation:
+        """Wait for the conversation in which the proxy told of the client at `address`."""
+        return until(lambda: next((one for one in self.conversations if address.encode() in one.heard), None))
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            conversation = Conversation(connection)
+            self.conversations.append(conversation)
+            self._start(lambda conversation=conversation: self._converse(conversation))
+
+    def _converse(self, conversation: Conversation) -> None:
+        # The proxy may leave at any moment; that is for the test to judge.
+        with contextlib.suppress(OSError):
+            self.behaviour(conversation)
+        conversation.ended.set()
+        conversation.close()
+
+    def _start(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()

@@ -1,0 +1,84 @@
+"""A client that sends exactly the bytes a test gives it, from an address that no other client has."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Self
+
+from servers.own_address import own_address
+
+if TYPE_CHECKING:
+    import ssl
+
+PATIENCE_SECONDS = 15
+
+
+class RawClient:
+    """A connection; its patience ends every wait with TimeoutError, so that a test never hangs."""
+
+    def __init__(self, to: tuple[str, int], *, address: str | None = None) -> None:
+        self.address = address or own_address()
+        self._socket = socket.create_connection(to, timeout=PATIENCE_SECONDS, source_address=(self.address, 0))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._unread = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, said: bytes) -> None:
+        self._socket.sendall(said)
+
+    def try_send(self, said: bytes) -> None:
+        """Send, unless the proxy has already had enough."""
+        with contextlib.suppress(OSError):
+            self.send(said)
+
+    def line(self) -> bytes:
+        """Return the next line with its end; what came before the end of the connection if there is none."""
+        while b"\n" not in self._unread:
+            if not self._read():
+                break
+        end = self._unread.find(b"\n") + 1 or len(self._unread)
+        line, self._unread = self._unread[:end], self._unread[end:]
+        return line
+
+    def lines(self, count: int) -> list[bytes]:
+        return [self.line() for _ in range(count)]
+
+    def rest(self) -> bytes:
+        """Return all that comes until the proxy closes."""
+        while self._read():
+            pass
+        rest, self._unread = self._unread, b""
+        return rest
+
+    def ask(self, said: bytes) -> bytes:
+        self.send(said)
+        return self.line()
+
+    def secure(self, context: ssl.SSLContext, host: str) -> None:
+        assert not self._unread, "plaintext came behind the leave to begin TLS"
+        self._socket = context.wrap_socket(self._socket, server_hostname=host)
+
+    def half_close(self) -> None:
+        """Say that nothing more will come, unless the proxy has already had enough."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def _read(self) -> bool:
+        try:
+            got = self._socket.recv(65536)
+        except ConnectionResetError:
+            got = b""
+        self._unread += got
+        return bool(got)
+
+
+def plain(name: str, password: str, authzid: str = "") -> bytes:
+    """Write a PLAIN response."""
+    return base64.b64encode(f"{authzid}\0{name}\0{password}".encode())
