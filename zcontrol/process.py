@@ -20,12 +20,12 @@ import uvloop
 from zcontrol.config import EdgeCheck, Role, load
 from zcontrol.errors import ZproxyError
 from zcontrol.server import Control
+from zcontrol.v1 import config_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from zcontrol.edge import Edge, Listener
-    from zcontrol.v1 import config_pb2
 
 log = structlog.get_logger(__name__)
 
@@ -73,9 +73,12 @@ class _Process:
 
     def for_edge(self, config: config_pb2.Config) -> config_pb2.Config:
         """The config with the API's address as control has bound it."""
-        if self.control is not None:
-            config.api.address = self.control.address
-        return config
+        if self.control is None:
+            return config
+        as_bound = config_pb2.Config()
+        as_bound.CopyFrom(config)
+        as_bound.api.address = self.control.address
+        return as_bound
 
     async def reload(self) -> None:
         try:

@@ -89,6 +89,7 @@ class Control:
             following = asyncio.create_task(edges.follow_pool(), name="tell edges of the pool")
             opened.pop_all()
         log.info("control serves", api=address, pool_version=store.current.version)
+        _tell_unseeded(config, store)
         return cls(
             address=address,
             _config=config,
@@ -113,6 +114,7 @@ class Control:
         for key in ("state_directory", "api"):
             if getattr(config, key) != getattr(self._config, key):
                 log.warning("this key changes at the next start only", key=key)
+        _tell_unseeded(config, self._store)
         self._config = config
         await before.close()
 
@@ -132,6 +134,13 @@ async def _open_resolver(config: config_pb2.Config, store: PoolStore, before: Re
     return await asyncio.to_thread(
         open_resolver, config, lambda: store.current, epochs=before.epochs if before else None
     )
+
+
+def _tell_unseeded(config: config_pb2.Config, store: PoolStore) -> None:
+    """Who adds a backend to the file of a running pool waits for it in vain, unless he is told."""
+    known = {backend.name.lower() for backend in store.current.backends}
+    if unknown := [backend.name for backend in config.backends if backend.name.lower() not in known]:
+        log.warning("the file only seeds an empty pool, these are not in it: use `zproxy pool add`", backends=unknown)
 
 
 def _routing(config: config_pb2.Config) -> bytes:
@@ -177,6 +186,7 @@ def _bind(server: grpc.aio.Server, address: str) -> str:
 def _refuse_served(path: Path) -> None:
     """GRPC takes a socket's path away from whoever serves there, so ask first."""
     with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+        probe.settimeout(PROBE_SECONDS)
         probe.connect(str(path))
         raise ControlError(f"api.address: another process serves on {path}; stop it, or choose another")
 
@@ -200,6 +210,8 @@ def _socket_path(address: str) -> Path | None:
     return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
 
 
+# Somebody who serves accepts at once, or his backlog is full and he serves all the more.
+PROBE_SECONDS = 1.0
 # A pool of ten thousand backends fits; nobody makes control buffer more.
 LARGEST_MESSAGE = 16 * 2**20
 SERVER_OPTIONS = (

@@ -150,6 +150,19 @@ async def test_a_group_is_never_called_down_whole(attach: Attach) -> None:
     assert list((await edge.update()).members_down.backends) == []
 
 
+async def test_a_member_that_was_removed_and_comes_again_is_not_down(running: Running, attach: Attach) -> None:
+    edge = await attached(attach)
+    await edge.health(web_1=False)
+    assert list((await edge.update()).members_down.backends) == ["web-1"]
+    await running.pool.RemoveBackend(pb.RemoveBackendRequest(name="web-1"))
+    assert (await edge.taken()).HasField("change")
+    assert list((await edge.update()).members_down.backends) == []
+    await running.pool.AddBackend(pb.AddBackendRequest(backend=backend("web-1", "web")))
+    assert (await edge.taken()).HasField("change")
+    await edge.health(web_2=False)
+    assert list((await edge.update()).members_down.backends) == ["web-2"]
+
+
 async def test_a_backend_outside_of_shared_groups_is_left_to_each_edge(attach: Attach) -> None:
     edge = await attached(attach)
     await edge.health(mbox_1=False)

@@ -84,7 +84,12 @@ async def test_every_change_makes_the_next_version(running: Running) -> None:
         (
             lambda p: p.Drain(pb.DrainRequest(header=header(reason="x" * 257), name="mbox-1")),
             grpc.StatusCode.INVALID_ARGUMENT,
-            "256 octets",
+            "header.reason: at most 256 octets",
+        ),
+        (
+            lambda p: p.Drain(pb.DrainRequest(header=header(author="\x1b[2J"), name="mbox-1")),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "header.author",
         ),
         (
             lambda p: p.RemoveGroup(pb.RemoveGroupRequest(name="web")),

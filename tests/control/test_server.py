@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
 from control.conftest import Running
 from zcontrol.config import Role, load
@@ -163,3 +164,12 @@ async def test_stop_ends_the_streams_of_edges(running: Running) -> None:
     await running.control.stop(grace=0)
     assert await watch.read() is grpc.aio.EOF
     running.control = await Control.start(load(running.file, Role.CONTROL))
+
+
+async def test_a_backend_that_only_the_file_knows_is_told_of(running: Running) -> None:
+    with running.file.open("a") as file:
+        file.write('[[backends]]\nname = "mbox-9"\nhost = "127.0.0.9"\nendpoints.imap.port = 143\n')
+    with capture_logs() as logs:
+        await take(running)
+    told = [line for line in logs if "only seeds an empty pool" in line["event"]]
+    assert [line["backends"] for line in told] == [["mbox-9"]]

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from zcontrol.words import word
 
@@ -37,14 +38,20 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, capt
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        # Names and reasons are others' words, not markup.
-        table.add_row(*(str(cell).replace("[", r"\[") for cell in row))
+        table.add_row(*map(_cell, row))
     Console(width=None if sys.stdout.isatty() else UNLIMITED).print(table)
 
 
 def local_time(timestamp: Timestamp) -> str:
     """A time as the reader's clock shows it."""
     return timestamp.ToDatetime().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _cell(content: object) -> Text:
+    """Others' words: neither markup nor an escape sequence for the terminal."""
+    return Text(
+        "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(content))
+    )
 
 
 def _value(field: FieldDescriptor, value: Any) -> object:  # noqa: ANN401 - whatever a field holds

@@ -50,6 +50,10 @@ class Votes:
         return self._counted[1]
 
     def _count(self, pool: pool_pb2.Pool) -> frozenset[str]:
+        # A name that comes again later is another server, of which nothing is known yet.
+        known = {backend.name for backend in pool.backends}
+        for down_there in self._down.values():
+            down_there -= {key for key in down_there if key[0] not in known}
         votes = collections.Counter(name for down in self._down.values() for name in {backend for backend, _ in down})
         members: dict[str, set[str]] = {
             group.name: set() for group in pool.groups if group.kind == pool_pb2.GROUP_KIND_SHARED

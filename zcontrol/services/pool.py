@@ -146,8 +146,10 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
     ) -> pool_pb2.PoolChange:
         async with refusals(context):
             note = Note(author=header.author or context.peer(), action=action, reason=header.reason)
-            if len(note.author.encode()) > LONGEST_NOTE or len(note.reason.encode()) > LONGEST_NOTE:
-                raise model.PoolInvalidError(f"header: author and reason may have {LONGEST_NOTE} octets; shorten them")
+            for name, text in (("author", note.author), ("reason", note.reason)):
+                # History is read in terminals.
+                if len(text.encode()) > LONGEST_NOTE or not text.isprintable():
+                    raise model.PoolInvalidError(f"header.{name}: at most {LONGEST_NOTE} octets, all printable")
             entry = await self._commit(header.expected_version, note, change)
         log.info("the pool has changed", version=entry.version, author=note.author, action=action, reason=note.reason)
         return _told(entry)

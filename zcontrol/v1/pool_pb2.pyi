@@ -457,9 +457,9 @@ class ChangeHeader(_message.Message):
     expected_version: _builtins.int
     """Refuse with ABORTED unless the pool is at this version; 0: change whatever is current."""
     author: _builtins.str
-    """Who changes it, as history shows; empty: the caller's address."""
+    """Who changes it, as history shows, printable and at most 256 octets; empty: the caller's address."""
     reason: _builtins.str
-    """Why; free text for history, at most 256 octets."""
+    """Why; free text for history, printable and at most 256 octets."""
     def __init__(
         self,
         *,
@@ -735,7 +735,7 @@ class HistoryRequest(_message.Message):
 
     LIMIT_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
-    """Unset: 50."""
+    """Unset: 50; at most 1000."""
     def __init__(
         self,
         *,

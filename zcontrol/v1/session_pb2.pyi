@@ -112,7 +112,7 @@ class ListSessionsRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
-    """Unset: 1000. A longer list says so in `truncated`."""
+    """Unset: 1000; at most 10000. A longer list says so in `truncated`."""
     @_builtins.property
     def filter(self) -> Global___SessionFilter: ...
     def __init__(
