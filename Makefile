@@ -62,7 +62,8 @@ fuzz: fuzz-packages .venv/.dev ## every parser against random bytes, FUZZ_SECOND
 
 bench: test-packages build .venv/.dev ## the figures: routes in the edge, the control plane's path, a login, an idle session
 	cargo bench --locked
-	PYTHONPATH=tests $(BIN)/python loadtests/logins.py
+	$(BIN)/python loadtests/bench_routes.py
+	$(BIN)/python loadtests/bench_logins.py
 
 packages:
 	@sh .ci/apt $(RUN_PACKAGES)

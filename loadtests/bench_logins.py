@@ -12,6 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# The suite's servers.
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
 from servers.certificates import Authority
 from servers.load import churn, fake_backend
 from servers.zproxy import Zproxy, directory_file, listener
