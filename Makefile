@@ -91,5 +91,5 @@ fuzz-packages:
 	@touch $@
 
 .venv/.core: .venv/.build $(RUST_SOURCES)
-	$(BIN)/maturin develop --release
+	PIP_QUIET=1 $(BIN)/maturin develop --release
 	@touch $@

@@ -42,12 +42,17 @@ def main() -> int:
     # A session is two descriptors of the proxy's; children inherit the limit.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with tempfile.TemporaryDirectory() as scratch, fake_backend() as backend:
-        directory = Path(scratch)
-        authority = Authority(directory)
-        with Zproxy(directory, _config(directory, authority, backend)) as zproxy:
-            for name, _ in LISTENERS:
-                _measure(zproxy, authority, name)
+    with fake_backend() as backend:
+        for name, tls in LISTENERS:
+            # A proxy of its own: what sessions before it have left in the allocator would be taken for its sessions'.
+            with tempfile.TemporaryDirectory() as scratch:
+                directory = Path(scratch)
+                authority = Authority(directory)
+                config = _config(directory, authority, backend) | {
+                    "listeners": [listener(name, name.removesuffix("s"), tls)]
+                }
+                with Zproxy(directory, config) as zproxy:
+                    _measure(zproxy, authority, name)
     return 0
 
 
@@ -83,7 +88,6 @@ def _config(directory: Path, authority: Authority, backend: FakeBackend) -> Conf
     homes = {f"user{number}@load.example": "fake" for number in range(ACCOUNTS)}
     ports = {"imap": {"port": backend.imap_port}, "pop3": {"port": backend.pop3_port}}
     return {
-        "listeners": [listener(name, name.removesuffix("s"), tls) for name, tls in LISTENERS],
         "certificates": [
             {"certificate_file": str(certificate.certificate_file), "key_file": str(certificate.key_file)}
         ],

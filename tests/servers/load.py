@@ -52,8 +52,9 @@ def _running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            # The end of its stdin is its end; leaving the block waits for that.
+            # The end of its stdin is its end; it may have a last word.
             process.stdin.close()
+            process.stdout.read()
 
 
 def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
