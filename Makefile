@@ -7,6 +7,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CARGO_TARGET_DIR ?= $(CURDIR)/target
+# Options of the demo: make run DEMO="--port-offset 10000"
+DEMO ?=
 FUZZ_SECONDS ?= 60
 # cargo finds its subcommands on the PATH.
 FUZZ := PATH="$(CURDIR)/$(BIN):$$PATH" cargo fuzz
@@ -29,7 +31,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: packages .venv/.core ## a proxy before two real mailbox servers, on loopback; says what to try; Ctrl-C ends it
-	@$(BIN)/zproxy demo
+	@$(BIN)/zproxy demo $(DEMO)
 
 test: test-packages build .venv/.dev ## every test: Rust, then Python against real slapd, memcached and Dovecot
 	cargo test --locked --workspace
