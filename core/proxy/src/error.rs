@@ -72,6 +72,9 @@ pub enum Error {
     /// The client's TLS handshake failed.
     #[error("TLS with the client failed: {0}")]
     ClientTls(Box<str>),
+    /// The backend is a listener of this very edge.
+    #[error("backend {0} is a listener of ours: mend its host or port with `zproxy pool update`")]
+    BackendIsUs(std::net::SocketAddr),
     /// No byte either way for longer than allowed.
     #[error("idle for too long")]
     Idle,
@@ -87,9 +90,6 @@ pub enum Error {
     /// The control plane did not answer in time.
     #[error("control plane did not answer the look-up in time")]
     LookupTimeout,
-    /// A session of ours panicked.
-    #[error("internal fault")]
-    Panic,
     /// The edge is shutting down.
     #[error("shutting down")]
     Shutdown,
@@ -148,6 +148,7 @@ impl Error {
             Self::AccountMaintenance
             | Self::BackendDown { .. }
             | Self::BackendIo { .. }
+            | Self::BackendIsUs(_)
             | Self::BackendProtocol { .. }
             | Self::BackendTimeout(_)
             | Self::BackendTls(_)
@@ -161,7 +162,6 @@ impl Error {
             | Self::LookupFailed(_)
             | Self::LookupOverload
             | Self::LookupTimeout
-            | Self::Panic
             | Self::Shutdown
             | Self::TooManySessions
             | Self::UnknownHome(_)
@@ -177,12 +177,12 @@ impl Error {
             | Self::AccountMaintenance
             | Self::AddressNotAllowed
             | Self::AuthzidRefused
+            | Self::BackendIsUs(_)
             | Self::Idle
             | Self::Kicked
             | Self::LookupFailed(_)
             | Self::LookupOverload
             | Self::LookupTimeout
-            | Self::Panic
             | Self::Shutdown
             | Self::TooManySessions
             | Self::UnknownHome(_)

@@ -5,24 +5,25 @@
 
 mod attached;
 mod door;
+mod doors;
 mod worker;
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use attached::Attached;
-use door::Door;
 pub use door::Listening;
+use doors::Doors;
 use worker::Worker;
 
-use crate::config::{self, Config, Invalid, Listener, invalid};
+use crate::config::{self, Config, Invalid, invalid};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::pool::Pools;
@@ -81,6 +82,7 @@ pub struct Shared {
     pub records: Writer,
     /// Unique among edges and restarts.
     pub edge_id: String,
+    doors: Doors,
     next_session: AtomicU64,
     random: RandomState,
     stopping: watch::Sender<bool>,
@@ -89,7 +91,7 @@ pub struct Shared {
 impl Shared {
     /// Nobody is connected yet; the pool is the last good one of the state directory, if there is one.
     #[must_use]
-    pub fn new(setup: Setup, metrics: Arc<Metrics>, records: Writer) -> Self {
+    pub fn new(setup: Setup, tickets: Tickets, metrics: Arc<Metrics>, records: Writer) -> Self {
         let pools = Pools::new(setup.config.health.clone());
         if let Err(error) = pools.restore(&setup.config.state_directory) {
             records.log("warning", &format!("the last good pool cannot be used, so control must give one: {error}"));
@@ -104,6 +106,7 @@ impl Shared {
             metrics,
             records,
             edge_id: edge_id(),
+            doors: Doors::new(tickets),
             next_session: AtomicU64::new(1),
             random: RandomState::new(),
             stopping: watch::channel(false).0,
@@ -122,6 +125,12 @@ impl Shared {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
+    /// Whether a connection of ours came out at a listener of ours: a login sent there would come back for ever.
+    #[must_use]
+    pub fn leads_back(&self, connection: &TcpStream) -> bool {
+        self.doors.lead_here(connection)
+    }
+
     /// A duration, give or take a tenth: so that the moment of a refusal tells nothing, and crowds spread.
     #[must_use]
     pub fn jitter(&self, around: Duration) -> Duration {
@@ -133,9 +142,7 @@ impl Shared {
 /// A running edge.
 pub struct Server {
     shared: Arc<Shared>,
-    tickets: Tickets,
     workers: Vec<Worker>,
-    doors: Mutex<HashMap<Arc<str>, Arc<Door>>>,
     control: Attached,
 }
 
@@ -153,28 +160,22 @@ impl Server {
         let records = Writer::start(&setup.config.records, Arc::clone(&metrics))
             .map_err(|error| vec![invalid("log.records", format!("cannot be opened: {error}"))])?;
         let threads = setup.config.threads;
-        let shared = Arc::new(Shared::new(setup, metrics, records));
+        let shared = Arc::new(Shared::new(setup, tickets, metrics, records));
         let control = Attached::start(&shared)
             .map_err(|error| vec![invalid("", format!("the control thread cannot be started: {error}"))])?;
         let workers = (0..threads)
             .map(|number| Worker::start(number, &shared))
             .collect::<Result<_, _>>()
             .map_err(|error| vec![invalid("threads", format!("a thread cannot be started: {error}"))])?;
-        let server = Self { shared, tickets, workers, doors: Mutex::default(), control };
-        server.open(&server.shared.setup.load())?;
+        let server = Self { shared, workers, control };
+        server.shared.doors.open(&server.shared.setup.load(), &server.workers)?;
         Ok(server)
     }
 
     /// Each listener's name, service and address, as bound.
     #[must_use]
     pub fn listeners(&self) -> Vec<(Arc<str>, &'static str, SocketAddr)> {
-        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        let listeners = &self.shared.setup.load().config.listeners;
-        let bound = |listener: &Arc<Listener>| {
-            let door = doors.get(&listener.name)?;
-            Some((Arc::clone(&listener.name), listener.service.name(), door.bound()))
-        };
-        listeners.iter().filter_map(bound).collect()
+        self.shared.doors.listeners(&self.shared.setup.load().config.listeners)
     }
 
     /// Takes a new config into force without touching a session; `threads` and `state_directory` keep their values.
@@ -187,7 +188,7 @@ impl Server {
             .records
             .reopen(&setup.config.records)
             .map_err(|error| vec![invalid("log.records", format!("cannot be opened: {error}"))])?;
-        self.open(&setup)?;
+        self.shared.doors.open(&setup, &self.workers)?;
         self.shared.setup.store(Arc::new(setup));
         let setup = self.shared.setup.load();
         self.shared.pools.set_health(setup.config.health.clone());
@@ -195,80 +196,10 @@ impl Server {
         Ok(())
     }
 
-    /// Opens new doors, gives old ones their new settings and shuts those that are gone: all or nothing.
-    fn open(&self, setup: &Setup) -> Result<(), Vec<Invalid>> {
-        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut faults = Vec::new();
-        let mut wanted = Vec::new();
-        for (index, listener) in setup.config.listeners.iter().enumerate() {
-            match self.listening(listener, setup, doors.get(&listener.name)) {
-                Ok(it) => wanted.push(it),
-                Err(problem) => faults.push(invalid(&format!("listeners[{index}].address"), problem)),
-            }
-        }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        let mut kept = HashMap::new();
-        for (listening, opening) in wanted {
-            let name = Arc::clone(&listening.listener.name);
-            let door = match opening {
-                Opening::Known(door) => {
-                    door.set(listening);
-                    door
-                }
-                Opening::New { bound, sockets } => {
-                    let door = Arc::new(Door::new(bound, listening));
-                    for (worker, socket) in self.workers.iter().zip(sockets) {
-                        worker.watch(Arc::clone(&door), socket);
-                    }
-                    door
-                }
-            };
-            kept.insert(name, door);
-        }
-        for (name, door) in std::mem::replace(&mut *doors, kept) {
-            if !doors.get(&name).is_some_and(|kept| Arc::ptr_eq(kept, &door)) {
-                door.shut();
-            }
-        }
-        Ok(())
-    }
-
-    fn listening(
-        &self,
-        listener: &Arc<Listener>,
-        setup: &Setup,
-        known: Option<&Arc<Door>>,
-    ) -> Result<(Listening, Opening), String> {
-        let tls = match listener.tls {
-            crate::config::ListenerTls::Off => None,
-            _ => Some(
-                crate::tls::server_config(listener, &setup.certificates, &self.tickets)
-                    .map_err(|error| format!("TLS cannot be set up: {error}"))?,
-            ),
-        };
-        let listening = Listening { listener: Arc::clone(listener), tls };
-        if let Some(door) = known.filter(|door| door.serves(listener)) {
-            return Ok((listening, Opening::Known(Arc::clone(door))));
-        }
-        let unbound = |error| format!("{} cannot be listened on: {error}", listener.address);
-        sys::probe_free(listener.address).map_err(unbound)?;
-        let first = sys::listen(listener.address).map_err(unbound)?;
-        let bound = first.local_addr().map_err(unbound)?;
-        let mut sockets = vec![first];
-        for _ in 1..self.workers.len() {
-            sockets.push(sys::listen(bound).map_err(unbound)?);
-        }
-        Ok((listening, Opening::New { bound, sockets }))
-    }
-
     /// Ends the edge: no new client, live sessions are told goodbye in a quiet moment, or cut when `patience` ends.
     /// Returns how many sessions were live.
     pub fn stop(self, patience: Duration) -> usize {
-        for door in self.doors.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            door.shut();
-        }
+        self.shared.doors.shut();
         self.shared.stopping.send_replace(true);
         let ending = Ending { text: Arc::from("shutting down, come back in a moment"), patience };
         let live = match tokio::runtime::Builder::new_current_thread().build() {
@@ -289,12 +220,6 @@ impl Server {
         self.shared.metrics.connections.set(i64::try_from(self.shared.limits.sessions()).unwrap_or(i64::MAX));
         self.shared.metrics.encode()
     }
-}
-
-/// How a listener gets its door.
-enum Opening {
-    Known(Arc<Door>),
-    New { bound: SocketAddr, sockets: Vec<std::net::TcpListener> },
 }
 
 fn routing(setup: &Setup) -> route::Setting {

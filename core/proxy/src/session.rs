@@ -95,6 +95,7 @@ impl Session {
                 Ok(logged_in) => return self.join(client, logged_in, &ends).await.map(Some),
                 Err(error) => {
                     failures += 1;
+                    self.record.step("refuse");
                     self.refuse(&mut client, &error, failures, asked_at).await?;
                 }
             }

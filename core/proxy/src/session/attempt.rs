@@ -146,6 +146,9 @@ impl Attempt<'_> {
         let target = Target { address: candidate.address, host: &candidate.backend.host, endpoint };
         let terms = Terms { trust: &self.setup.trust, timeout: timeouts.connect, tcp_user: timeouts.tcp_user };
         let stream = dial::open(target, terms, Some((self.ends.client, self.ends.local))).await?;
+        if self.shared.leads_back(stream.tcp()) {
+            return Err(Error::BackendIsUs(candidate.address));
+        }
         record.step("authenticate");
         let mut machine = self.listening.listener.service.protocol().client(ClientSetting {
             starttls: endpoint.tls == EndpointTls::Starttls,

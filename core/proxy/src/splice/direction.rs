@@ -19,7 +19,7 @@ pub(super) struct Direction {
     /// Read and not taken by the sink.
     unsent: Option<Box<Unsent>>,
     /// Bytes are inside, or about to be; given back as soon as it is empty.
-    pipe: Option<Box<Pipe>>,
+    pipe: Option<Pipe>,
     /// Whether the source filled the scratch buffer and both sides are plain: worth a pipe.
     may_pipe: bool,
     unflushed: bool,
@@ -118,8 +118,9 @@ impl Direction {
                 Poll::Ready(Ok(count)) => progress.bytes += count as u64,
             }
         }
-        if self.pipe.as_ref().is_some_and(|pipe| pipe.is_idle() || (pipe.is_empty() && self.state != State::Open)) {
-            self.pipe.take().map(pipe::give_back);
+        let done = |pipe: &mut Pipe| pipe.is_idle() || (pipe.is_empty() && self.state != State::Open);
+        if let Some(pipe) = self.pipe.take_if(done) {
+            pipe::give_back(pipe);
         }
         self.poll_end(cx, sink).map_err(writing)?;
         Ok(progress)

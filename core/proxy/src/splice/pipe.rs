@@ -19,7 +19,7 @@ const PIPE_SIZE: usize = 256 * 1024;
 const STREAMING: usize = 16 * 1024;
 
 thread_local! {
-    static POOL: RefCell<Vec<Box<Pipe>>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A pipe and how many bytes are in it.
@@ -44,18 +44,18 @@ impl Pipe {
 }
 
 /// An empty pipe; none: descriptors ran out.
-pub(super) fn take() -> Option<Box<Pipe>> {
+pub(super) fn take() -> Option<Pipe> {
     let pooled = POOL.with_borrow_mut(Vec::pop);
     pooled.or_else(|| {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).ok()?;
         // A smaller pipe works too.
         let _ = rustix::pipe::fcntl_setpipe_size(&write, PIPE_SIZE);
-        Some(Box::new(Pipe { read, write, held: 0, streams: true }))
+        Some(Pipe { read, write, held: 0, streams: true })
     })
 }
 
 /// Keeps an empty pipe for the next transfer; one with bytes inside is closed.
-pub(super) fn give_back(mut pipe: Box<Pipe>) {
+pub(super) fn give_back(mut pipe: Pipe) {
     if pipe.held == 0 {
         pipe.streams = true;
         POOL.with_borrow_mut(|pool| {

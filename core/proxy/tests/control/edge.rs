@@ -13,6 +13,7 @@ use zproxy_proxy::metrics::Metrics;
 use zproxy_proxy::record::Writer;
 use zproxy_proxy::route::Context;
 use zproxy_proxy::server::{Setup, Shared};
+use zproxy_proxy::tls::Tickets;
 use zproxy_proxy::wire::{self, Config, Limits, Listener, ListenerTls, Protocol, Timeouts};
 
 use super::fake::until;
@@ -69,7 +70,7 @@ impl Edge {
         let metrics = Arc::new(Metrics::default());
         let records = Writer::start(&Records::File(directory.records()), Arc::clone(&metrics)).unwrap();
         let setup = Setup::load(&config.encode_to_vec()).unwrap();
-        let shared = Arc::new(Shared::new(setup, metrics, records));
+        let shared = Arc::new(Shared::new(setup, Tickets::new().unwrap(), metrics, records));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = Arc::clone(&shared);

@@ -1,0 +1,135 @@
+//! All listeners in force, and how a new config opens, keeps and shuts them.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpStream;
+
+use super::Setup;
+use super::door::{Door, Listening};
+use super::worker::Worker;
+use crate::config::{Invalid, Listener, ListenerTls, invalid};
+use crate::sys;
+use crate::tls::{self, Tickets};
+
+/// A listener as operators see it: name, service, address as bound.
+type Bound = (Arc<str>, &'static str, SocketAddr);
+
+/// The doors, by the names of their listeners.
+#[derive(Debug)]
+pub(super) struct Doors {
+    by_name: Mutex<HashMap<Arc<str>, Arc<Door>>>,
+    bound: ArcSwap<Vec<SocketAddr>>,
+    /// They outlive a reload, so that clients resume over it.
+    tickets: Tickets,
+}
+
+impl Doors {
+    pub(super) fn new(tickets: Tickets) -> Self {
+        Self { by_name: Mutex::default(), bound: ArcSwap::default(), tickets }
+    }
+
+    /// Where each listener of a config is bound.
+    pub(super) fn listeners(&self, listeners: &[Arc<Listener>]) -> Vec<Bound> {
+        let doors = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let bound = |listener: &Arc<Listener>| {
+            let door = doors.get(&listener.name)?;
+            Some((Arc::clone(&listener.name), listener.service.name(), door.bound()))
+        };
+        listeners.iter().filter_map(bound).collect()
+    }
+
+    /// Whether a connection of ours came out at one of these doors.
+    pub(super) fn lead_here(&self, connection: &TcpStream) -> bool {
+        let (Ok(local), Ok(peer)) = (connection.local_addr(), connection.peer_addr()) else { return false };
+        // A door on all addresses is met at any of this machine's, and there both ends have the same one.
+        let here = |door: &SocketAddr| *door == peer || (door.ip().is_unspecified() && local.ip() == peer.ip());
+        self.bound.load().iter().any(|door| door.port() == peer.port() && here(door))
+    }
+
+    /// No door takes another client.
+    pub(super) fn shut(&self) {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|door| door.shut());
+    }
+
+    /// Opens new doors, gives old ones their new settings and shuts those that are gone: all or nothing.
+    ///
+    /// # Errors
+    /// Each listener that cannot be had; then nothing has changed.
+    pub(super) fn open(&self, setup: &Setup, workers: &[Worker]) -> Result<(), Vec<Invalid>> {
+        let mut doors = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = Vec::new();
+        let mut wanted = Vec::new();
+        for (index, listener) in setup.config.listeners.iter().enumerate() {
+            match self.listening(listener, setup, doors.get(&listener.name), workers.len()) {
+                Ok(it) => wanted.push(it),
+                Err(problem) => faults.push(invalid(&format!("listeners[{index}].address"), problem)),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut kept = HashMap::new();
+        for (listening, opening) in wanted {
+            let name = Arc::clone(&listening.listener.name);
+            let door = match opening {
+                Opening::Known(door) => {
+                    door.set(listening);
+                    door
+                }
+                Opening::New { bound, sockets } => {
+                    let door = Arc::new(Door::new(bound, listening));
+                    for (worker, socket) in workers.iter().zip(sockets) {
+                        worker.watch(Arc::clone(&door), socket);
+                    }
+                    door
+                }
+            };
+            kept.insert(name, door);
+        }
+        for (name, door) in std::mem::replace(&mut *doors, kept) {
+            if !doors.get(&name).is_some_and(|kept| Arc::ptr_eq(kept, &door)) {
+                door.shut();
+            }
+        }
+        self.bound.store(Arc::new(doors.values().map(|door| door.bound()).collect()));
+        Ok(())
+    }
+
+    fn listening(
+        &self,
+        listener: &Arc<Listener>,
+        setup: &Setup,
+        known: Option<&Arc<Door>>,
+        threads: usize,
+    ) -> Result<(Listening, Opening), String> {
+        let tls = match listener.tls {
+            ListenerTls::Off => None,
+            _ => Some(
+                tls::server_config(listener, &setup.certificates, &self.tickets)
+                    .map_err(|error| format!("TLS cannot be set up: {error}"))?,
+            ),
+        };
+        let listening = Listening { listener: Arc::clone(listener), tls };
+        if let Some(door) = known.filter(|door| door.serves(listener)) {
+            return Ok((listening, Opening::Known(Arc::clone(door))));
+        }
+        let unbound = |error| format!("{} cannot be listened on: {error}", listener.address);
+        sys::probe_free(listener.address).map_err(unbound)?;
+        let first = sys::listen(listener.address).map_err(unbound)?;
+        let bound = first.local_addr().map_err(unbound)?;
+        let mut sockets = vec![first];
+        for _ in 1..threads {
+            sockets.push(sys::listen(bound).map_err(unbound)?);
+        }
+        Ok((listening, Opening::New { bound, sockets }))
+    }
+}
+
+/// How a listener gets its door.
+enum Opening {
+    Known(Arc<Door>),
+    New { bound: SocketAddr, sockets: Vec<TcpListener> },
+}
