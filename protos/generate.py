@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,9 @@ def generate(into: Path) -> None:
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'protos'}"]
     outputs = ("python_out", "mypy_out", "grpc_python_out", "mypy_grpc_out")
     command += [f"--{kind}={into}" for kind in outputs]
-    subprocess.run([*command, *map(str, protos)], check=True)  # noqa: S603 - our own arguments
+    # The plugins lie beside this Python, in an environment that need not be activated.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run([*command, *map(str, protos)], check=True, env=os.environ | {"PATH": path})  # noqa: S603 - ours
     made = into / "zcontrol" / "v1"
     for module in made.glob("*_pb2_grpc.py"):
         # A .proto without a service makes an empty module; nobody imports it.
