@@ -264,7 +264,9 @@ class Listener(_message.Message):
     protocol: Global___Protocol.ValueType
     """Required."""
     address: _builtins.str
-    """`127.0.0.1:143`, `[::]:993`; port 0 takes a free one and the ready line tells which. Required."""
+    """`0.0.0.0:143` for all of IPv4, `[::]:143` for all of IPv6 and IPv6 only, or one address; port 0 takes a free one and
+    the ready line tells which. Required.
+    """
     tls: Global___ListenerTls.ValueType
     """Unset: starttls_required."""
     alpn: Global___Alpn.ValueType
