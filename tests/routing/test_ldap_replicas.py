@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from routing.fakes import DOMAIN, Bench, counted
 from routing.ldap import ldap
-from servers.own_address import own_address
+from routing.stub import drip, serving
 from servers.slapd import person
 from zcontrol.directory.base import Found
 from zcontrol.errors import DirectoryUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from servers.slapd import StartSlapd
     from zcontrol.directory.base import Directory
@@ -100,38 +100,14 @@ async def test_a_connection_closed_while_idle_is_no_failure(start_slapd: StartSl
         assert counted("zproxy_directory_failures", replica=server.url) == 0
 
 
-@contextlib.asynccontextmanager
-async def talking(what: bytes) -> AsyncIterator[str]:
-    """A server that sends this, an octet at a time and never the end, to whoever connects."""
-    over = asyncio.Event()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        del reader
-        with contextlib.suppress(ConnectionError):
-            while not over.is_set():
-                for octet in what:
-                    writer.write(bytes([octet]))
-                    await writer.drain()
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(over.wait(), 0.02)
-        writer.close()
-
-    async with await asyncio.start_server(talk, own_address(), 0) as server:
-        host, port = server.sockets[0].getsockname()
-        yield f"ldap://{host}:{port}"
-        over.set()
-
-
-async def test_an_answer_that_drips_in_does_not_move_the_deadline(start_slapd: StartSlapd) -> None:
-    endless_entry = b"\x30\x84\x7f\xff\xff\xff\x02\x01\x01\x64"
-    async with talking(endless_entry) as url, ldap(url, start_slapd(siti("good")).url, timeout=SHORT) as directory:
-        assert await asyncio.wait_for(home(directory), 5) == "good"
-
-
-async def test_a_server_that_talks_rubbish_is_passed_over(start_slapd: StartSlapd) -> None:
+@pytest.mark.parametrize("octets", [b"\x30\x84\x7f\xff\xff\xff\x02\x01\x01\x64", b"HTTP/1.1 400\r\n"])
+async def test_a_server_that_drips_an_endless_answer_or_rubbish_is_passed_over(
+    start_slapd: StartSlapd, octets: bytes
+) -> None:
+    good = start_slapd(siti("good"))
     async with (
-        talking(b"HTTP/1.1 400\r\n") as url,
-        ldap(url, start_slapd(siti("good")).url, timeout=SHORT) as directory,
+        serving(lambda _, writer: drip(writer, octets)) as address,
+        ldap(f"ldap://{address}", good.url, timeout=SHORT) as directory,
     ):
         assert await asyncio.wait_for(home(directory), 5) == "good"
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from routing.fakes import DOMAIN, Bench, ToldDirectory, account, counted
-from servers.own_address import own_address
+from routing.stub import drip, serving
 from zcontrol.errors import DirectoryUnavailableError
 from zcontrol.routing.cache import Entry
 from zcontrol.routing.memcached import MemcachedCache
 from zcontrol.routing.open import open_cache
 from zcontrol.routing.seal import Seal
-from zcontrol.v1 import config_pb2
+from zcontrol.v1 import config_pb2, route_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from servers.memcached import Memcached
 
@@ -108,45 +108,41 @@ async def test_a_server_that_hangs_costs_one_timeout_and_then_nothing(three: lis
         three[0].resume()
 
 
-@contextlib.asynccontextmanager
-async def lying_server(answer: Callable[[bytes], bytes], *, delay: asyncio.Event | None = None) -> AsyncIterator[str]:
-    """Answers each request line as told; after the first request only when `delay` is set."""
+def answering(answer: Callable[[bytes], bytes]) -> AbstractAsyncContextManager[str]:
+    """A server that answers each request for values as told, and hangs up at anything else."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while line := await reader.readline():
-                if delay:
-                    await delay.wait()
-                writer.write(answer(line))
-                await writer.drain()
-        writer.close()
+        while (line := await reader.readline()).startswith(b"get "):
+            writer.write(answer(line))
+            await writer.drain()
 
-    host = own_address()
-    server = await asyncio.start_server(talk, host, 0)
-    async with server:
-        yield "{}:{}".format(*server.sockets[0].getsockname())
+    return serving(talk)
 
 
 async def test_a_late_answer_reaches_nobody() -> None:
     seal, late, requests = Seal(SECRET), asyncio.Event(), []
-    keys = {name: seal.key(f"{name}@{DOMAIN}") for name in USERS}
+    later = time.time() + HOURS
+    theirs = route_pb2.Route(account=f"user0@{DOMAIN}", home="mbox-2").SerializeToString()
 
-    def answer(line: bytes) -> bytes:
-        requests.append(line)
-        key = line.split()[1]
-        value = seal.seal(keys["user0"], Entry(0, time.time(), time.time() + HOURS, time.time() + HOURS, b"\n\x01x"))
-        assert value
-        return b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (key, len(value), value)
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (line := await reader.readline()).startswith(b"get "):
+            requests.append(line)
+            await late.wait()
+            # What the first request asked for, whatever is asked now.
+            key = requests[0].split()[1]
+            value = seal.seal(key, Entry(2**60, time.time(), later, later, theirs))
+            writer.write(b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (key, len(value or b""), value))
+            await writer.drain()
 
-    async with lying_server(answer, delay=late) as address, bench_on(address, timeout=0.1) as bench:
+    async with serving(talk) as address, bench_on(address, timeout=0.1) as bench:
         [first] = await bench.ask("user0")
-        assert first.route.account == f"user0@{DOMAIN}"
+        assert first.route.home == "mbox-1"
         late.set()
         deadline = time.monotonic() + 10
         while len(requests) < 2:
             assert time.monotonic() < deadline
             [other] = await bench.ask("user1")
-            assert other.route.account == f"user1@{DOMAIN}"
+            assert (other.route.account, other.route.home) == (f"user1@{DOMAIN}", "mbox-1")
             await asyncio.sleep(0.01)
 
 
@@ -161,27 +157,17 @@ async def test_a_late_answer_reaches_nobody() -> None:
     ],
 )
 async def test_a_server_that_talks_rubbish_costs_its_share(rubbish: bytes) -> None:
-    async with lying_server(lambda _: rubbish) as address, bench_on(address, timeout=0.5) as bench:
+    async with answering(lambda _: rubbish) as address, bench_on(address, timeout=0.5) as bench:
         assert all(answer.HasField("route") for answer in await bench.ask(*USERS))
 
 
 async def test_octets_that_drip_in_do_not_move_the_deadline() -> None:
-    release = asyncio.Event()
-
-    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        with contextlib.suppress(ConnectionError):
-            while not release.is_set():
-                writer.write(b"V")
-                await writer.drain()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(release.wait(), 0.05)
-        writer.close()
-
-    async with asyncio.timeout(5), await asyncio.start_server(drip, own_address(), 0) as server:
-        async with bench_on("{}:{}".format(*server.sockets[0].getsockname()), timeout=0.2) as bench:
-            assert all(answer.HasField("route") for answer in await bench.ask(*USERS))
-        release.set()
+    async with (
+        asyncio.timeout(5),
+        serving(lambda _, writer: drip(writer, b"V")) as address,
+        bench_on(address, timeout=0.2) as bench,
+    ):
+        assert all(answer.HasField("route") for answer in await bench.ask(*USERS))
 
 
 @pytest.mark.parametrize(
