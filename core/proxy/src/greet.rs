@@ -129,9 +129,15 @@ impl Greeting {
     /// Closes so that the last words arrive: a close with unread input would reset the connection and throw them away.
     pub async fn close(&mut self) {
         let Some(mut stream) = self.stream.take() else { return };
+        self.input = Input::new();
         let lingering = async {
             stream.shutdown().await?;
-            while self.input.len() < MAX_UNREAD && stream.fill(&mut self.input, MAX_UNREAD).await? > 0 {}
+            let mut left = MAX_UNREAD;
+            while left > 0 {
+                // Thrown away as it comes: who floods us shall not be held in memory for it.
+                let count = stream.fill(&mut Input::new(), left).await?;
+                left = if count == 0 { 0 } else { left.saturating_sub(count) };
+            }
             std::io::Result::Ok(())
         };
         let _ = tokio::time::timeout(LAST_WORDS, lingering).await;
