@@ -5,14 +5,24 @@ from __future__ import annotations
 import base64
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Self
+import threading
+from typing import TYPE_CHECKING, NamedTuple, Self
 
+from servers.fake_backend import LINGER_NOT
 from servers.own_address import own_address
 
 if TYPE_CHECKING:
     import ssl
 
 PATIENCE_SECONDS = 15
+# A peer that takes nothing for so long does not read.
+STUCK_SECONDS = 0.5
+
+
+class Heard(NamedTuple):
+    """True even if it is nothing."""
+
+    octets: bytes
 
 
 class RawClient:
@@ -57,9 +67,34 @@ class RawClient:
         rest, self._unread = self._unread, b""
         return rest
 
+    def heard_within(self, seconds: float) -> Heard | None:
+        """Return what comes in so short a time, perhaps nothing; None at the end of the connection."""
+        self._socket.settimeout(seconds)
+        try:
+            ended = not self._read()
+        except TimeoutError:
+            ended = False
+        self._socket.settimeout(PATIENCE_SECONDS)
+        octets, self._unread = self._unread, b""
+        return None if ended else Heard(octets)
+
+    def flood(self, said: bytes, *, octets: int) -> int:
+        """Send it again and again without reading, until so much is sent or no more is taken; return how much was."""
+        sent = 0
+        self._socket.settimeout(STUCK_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            while sent < octets:
+                sent += self._socket.send(said)
+        self._socket.settimeout(PATIENCE_SECONDS)
+        return sent
+
     def ask(self, said: bytes) -> bytes:
         self.send(said)
         return self.line()
+
+    def send_meanwhile(self, said: bytes) -> None:
+        """Send in a thread, so that answers can be read before all is taken."""
+        threading.Thread(target=self.try_send, args=(said,), daemon=True).start()
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         assert not self._unread, "plaintext came behind the leave to begin TLS"
@@ -69,6 +104,11 @@ class RawClient:
         """Say that nothing more will come, unless the proxy has already had enough."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Close with RST instead of FIN."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        self._socket.close()
 
     def _read(self) -> bool:
         try:
