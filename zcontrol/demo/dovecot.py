@@ -78,19 +78,11 @@ class MailboxServer:
         if program is None:
             raise MailboxServerError("dovecot is not installed: apt-get install dovecot-imapd dovecot-pop3d")
         config = self._prepare()
-        privileges: dict[str, object] = {}
-        if os.geteuid() == 0:
-            owner = _owner()
-            privileges = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        command = [*_as_owner(), program, "-F", "-c", str(config)]
         # In a session of its own, so that Ctrl-C in a terminal reaches it by us alone.
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(  # type: ignore[call-overload]  # noqa: S603 - our own arguments
-                [program, "-F", "-c", config],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                **privileges,
+            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         try:
             for port in PORTS.values():
@@ -185,6 +177,14 @@ class MailboxServer:
 def _owner() -> pwd.struct_passwd:
     """Return the user that Dovecot runs as and mail belongs to: us, but never root, whom Dovecot serves no mail."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+
+def _as_owner() -> list[str]:
+    """Return what makes a command run as the owner: not Popen's `user`, with which it forks, and gRPC must not fork."""
+    if os.geteuid() != 0:
+        return []
+    owner = _owner()
+    return ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
 
 
 def _listeners(protocol: str) -> str:
