@@ -90,11 +90,13 @@ def test_a_server_added_at_run_time_gets_its_users_and_nobody_loses_a_session(
 def test_a_server_is_drained_and_removed_and_no_session_is_lost(
     zproxy: Zproxy, visitor: Visitor, held: list[imaplib.IMAP4]
 ) -> None:
+    until(lambda: _sessions(zproxy, "mbox-2") == len(held))
     with pool(zproxy) as stub:
         drained = stub.Drain(pool_pb2.DrainRequest(name="mbox-2"))
         assert drained.sessions == len(held)
         # It is his home: draining turns only those away whom balancing would send.
         assert "lives on mbox-2" in visitor.read_first(WAYS["IMAPS"], BUDI)
+        until(lambda: _sessions(zproxy, "mbox-2") == len(held))
         removed = stub.RemoveBackend(pool_pb2.RemoveBackendRequest(name="mbox-2"))
         assert removed.sessions == len(held)
     until(lambda: _refused(visitor, BUDI).startswith("[UNAVAILABLE]"))
@@ -129,6 +131,13 @@ def test_a_kick_is_answered_when_the_sessions_are_gone(zproxy: Zproxy, visitor: 
         assert kicked.file.read().strip() == b"* BYE you have moved"
         assert other.noop()[0] == "OK"
     kicked.shutdown()
+
+
+def _sessions(zproxy: Zproxy, backend_name: str) -> int:
+    with grpc.insecure_channel(zproxy.api) as channel:
+        which = session_pb2.SessionFilter(backend=backend_name)
+        request = session_pb2.CountSessionsRequest(filter=which)
+        return session_pb2_grpc.SessionServiceStub(channel).Count(request).sessions
 
 
 def _refused(visitor: Visitor, account: str) -> str:
