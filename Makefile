@@ -63,7 +63,7 @@ fuzz: fuzz-packages .venv/.dev ## every parser against random bytes, FUZZ_SECOND
 	done
 
 bench: test-packages build .venv/.dev ## the figures: routes in the edge, the control plane's path, a login, an idle session
-	cargo bench --locked
+	cargo bench --locked --bench '*'
 	$(BIN)/python loadtests/bench_routes.py
 	$(BIN)/python loadtests/bench_logins.py
 
