@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 
@@ -30,10 +31,10 @@ class Authority:
         self.ca_file = directory / "ca.pem"
         self._ca.cert_pem.write_to_path(self.ca_file)
 
-    def issue(self, *names: str) -> Certificate:
-        """Sign a certificate for these host names or addresses."""
+    def issue(self, *names: str, not_after: datetime | None = None) -> Certificate:
+        """Sign a certificate for these host names or addresses; with `not_after` one that runs out then."""
         # The common name is for mbsync, which looks nowhere else for the address of a server.
-        issued = self._ca.issue_cert(*names, common_name=names[-1])
+        issued = self._ca.issue_cert(*names, common_name=names[-1], not_after=not_after)
         stem = f"{next(self._issued)}-{names[0].replace('*', 'any')}"
         made = Certificate(
             certificate_file=self._directory / f"{stem}.pem",

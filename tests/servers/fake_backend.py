@@ -10,6 +10,7 @@ import contextlib
 import socket
 import struct
 import threading
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from servers.waiting import until
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # What a test waits for comes long before; this ends a thread whose proxy forgot it.
 PATIENCE_SECONDS = 30
+BACKLOG = 1024
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -73,7 +75,7 @@ class Conversation:
     def reset(self) -> None:
         """Close with RST instead of FIN."""
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
-        self.close()
+        self._connection.close()
 
     def close(self) -> None:
         # A thread that reads it wakes up from the shutdown, not from the close.
@@ -91,28 +93,59 @@ class Conversation:
 
 
 class FakeBackend:
-    """A backend on a free port of 127.0.0.1; a context manager."""
+    """A backend at an address of its own; a context manager."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, *, address: str, port: int) -> None:
         self.behaviour = behaviour
+        self.port = port
         self.conversations: list[Conversation] = []
         self._threads: list[threading.Thread] = []
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port: int = self._listening.getsockname()[1]
+        self._listening = socket.socket()
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listening.bind((address, port))
 
     def __enter__(self) -> Self:
-        self._start(self._accept)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._listening.close()
+
+    def start(self) -> None:
+        self._listening.listen(BACKLOG)
+        self._start(self._accept)
+
+    def stop(self) -> None:
+        """Refuse connections, and close those there are; `start` begins anew at the same port."""
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self._threads[0].join()
+        for thread in self._threads[:1]:
+            thread.join()
         for conversation in self.conversations:
             conversation.close()
         for thread in self._threads:
             thread.join()
+        self._threads.clear()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Within the block it refuses connections."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextmanager
+    def unreachable(self) -> Iterator[None]:
+        """Within the block nothing answers a connection: the kernel drops what does not fit into a full backlog."""
+        with self.down(), ExitStack() as filling:
+            self._listening.listen(0)
+            first = filling.enter_context(socket.create_connection(self._listening.getsockname()))
+            assert first
+            yield
+            self._listening.shutdown(socket.SHUT_RDWR)
 
     def told_of(self, address: str) -> Conversation:
         """Wait for the conversation in which the proxy told of the client at `address`."""

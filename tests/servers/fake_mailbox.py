@@ -42,14 +42,24 @@ def imap_starttls(conversation: Conversation, context: ssl.SSLContext) -> None:
 
 def imap_login(conversation: Conversation, welcome: bytes = IMAP_WELCOME, refusal: bytes = IMAP_REFUSAL) -> None:
     """Answer until the client is logged in, or the proxy leaves."""
+    while login := imap_until_login(conversation):
+        tag, response = login
+        known = knows_password(response)
+        conversation.send(tag + b" " + (welcome if known else refusal) + b"\r\n")
+        if known:
+            return
+
+
+def imap_until_login(conversation: Conversation) -> tuple[bytes, bytes] | None:
+    """Answer what comes before a login, and return the login's tag and PLAIN response; None if the proxy leaves."""
     for line in conversation.lines():
         tag, verb, arguments = _words(line)
-        if verb == b"AUTHENTICATE" and knows_password(arguments.split()[1]):
-            conversation.send(tag + b" " + welcome + b"\r\n")
-            return
+        if verb == b"AUTHENTICATE":
+            return tag, arguments.split()[1]
         if verb == b"CAPABILITY":
             conversation.send(b"* CAPABILITY IMAP4rev1 SASL-IR ID AUTH=PLAIN\r\n")
-        conversation.send(tag + b" " + (refusal if verb == b"AUTHENTICATE" else b"OK done") + b"\r\n")
+        conversation.send(tag + b" OK done\r\n")
+    return None
 
 
 def imap_session(conversation: Conversation) -> None:
@@ -79,15 +89,21 @@ def pop3_starttls(conversation: Conversation, context: ssl.SSLContext) -> None:
 
 def pop3_login(conversation: Conversation, welcome: bytes = POP3_WELCOME, refusal: bytes = POP3_REFUSAL) -> None:
     """Answer until the client is logged in, or the proxy leaves."""
+    while response := pop3_until_login(conversation):
+        known = knows_password(response)
+        conversation.send(welcome if known else refusal)
+        if known:
+            return
+
+
+def pop3_until_login(conversation: Conversation) -> bytes | None:
+    """Answer what comes before a login, and return the login's PLAIN response; None if the proxy leaves."""
     for line in conversation.lines():
         verb, _, arguments = line.partition(b" ")
         if verb == b"AUTH":
-            known = knows_password(arguments.split()[1])
-            conversation.send(welcome if known else refusal)
-            if known:
-                return
-        else:
-            conversation.send(POP3_CAPABILITIES if verb == b"CAPA" else b"+OK\r\n")
+            return arguments.split()[1]
+        conversation.send(POP3_CAPABILITIES if verb == b"CAPA" else b"+OK\r\n")
+    return None
 
 
 def pop3_session(conversation: Conversation) -> None:

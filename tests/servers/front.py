@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from servers import fake_mailbox
 from servers.fake_backend import FakeBackend
+from servers.own_address import own_address
 from servers.raw_client import RawClient
 from servers.waiting import until
 from servers.zproxy import LISTENERS, Zproxy
@@ -57,6 +58,7 @@ BACKEND_TLS = {
     "mbox-starttls": {"tls": "starttls", "verify_name": CERTIFIED},
     "mbox-implicit": {"tls": "implicit", "verify_name": CERTIFIED},
 }
+PORTS = {"imap": 1430, "pop3": 1100}
 FORWARD = {"imap": "id", "pop3": "xclient"}
 
 
@@ -69,10 +71,14 @@ class Front:
         self.context = authority.client_context()
         certificate = authority.issue(CERTIFIED)
         self.backend_context = server_context(certificate)
-        self.backends: dict[str, dict[str, FakeBackend]] = {}
-        for name, tls in BACKEND_TLS.items():
-            behaviours = behaves(tls.get("tls"), self.backend_context)
-            self.backends[name] = {protocol: FakeBackend(behaviour) for protocol, behaviour in behaviours}
+        self.hosts = {name: own_address() for name in BACKEND_TLS}
+        self.backends = {
+            name: {
+                protocol: FakeBackend(behaviour, address=self.hosts[name], port=PORTS[protocol])
+                for protocol, behaviour in behaves(tls.get("tls"), self.backend_context)
+            }
+            for name, tls in BACKEND_TLS.items()
+        }
         (directory / "accounts.csv").write_text(ACCOUNTS)
         self.zproxy = Zproxy(directory, self._config(directory) | changes)
 
@@ -135,17 +141,17 @@ class Front:
             "backends": [
                 {
                     "name": name,
-                    "host": "127.0.0.1",
+                    "host": self.hosts[name],
                     "endpoints": {
                         protocol: {
-                            "port": backend.port,
+                            "port": PORTS[protocol],
                             "forward": FORWARD[protocol],
                             **BACKEND_TLS[name],
                         }
-                        for protocol, backend in ports.items()
+                        for protocol in PORTS
                     },
                 }
-                for name, ports in self.backends.items()
+                for name in self.backends
             ],
         }
 

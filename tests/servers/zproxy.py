@@ -106,6 +106,16 @@ class Zproxy:
         (record,) = until(found)
         return record
 
+    def refusal_of(self, address: str) -> dict[str, Any]:
+        """Wait for the record of the one refused login of a client at `address`."""
+
+        def found() -> list[dict[str, Any]]:
+            refused = [record for record in self.records() if record["event"] == "login_refused"]
+            return [record for record in refused if record["client"].rpartition(":")[0] == address]
+
+        (record,) = until(found)
+        return record
+
     def errors(self) -> str:
         return self.errors_file.read_text(errors="replace")
 
