@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from servers.fake_mailbox import IMAP_GREETING, PASSWORD, POP3_GREETING, imap_until_login, pop3_until_login
-from servers.front import ALICE, TIMEOUTS, Front, within
-from servers.raw_client import plain
+from servers.fake_mailbox import IMAP_GREETING, POP3_GREETING, imap_until_login, pop3_until_login
+from servers.front import ALICE, IMPLICIT, TIMEOUTS, Front, within
+from servers.said import NOOP, TEMPORARY, log_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,7 @@ CONNECT_SECONDS = 0.7
 SLACK_SECONDS = 3
 HUGE = 16 << 20
 MILLION = 1_000_000
-TEMPORARY = {"imap": b"a NO [UNAVAILABLE] ", "pop3": b"-ERR [SYS/TEMP] "}
-LOGIN = {"imap": b"a AUTHENTICATE PLAIN ", "pop3": b"AUTH PLAIN "}
-NOOP = {"imap": b"b NOOP\r\n", "pop3": b"NOOP\r\n"}
+UNAVAILABLE = {"imap": b"a NO [UNAVAILABLE] ", "pop3": b"-ERR [SYS/TEMP] "}
 # Words of the record's reason.
 SLOW, LONG, BROKEN, EARLY = "too slow", "more than the login may hold", "broke the protocol", "before it was asked for"
 CLOSED, RESET = "unexpected end of file", "connection reset"
@@ -156,8 +154,8 @@ def fails_for_now(front: Front, protocol: str) -> str:
     """Log in: a temporary failure comes in time, and the connection stays. Returns why, as recorded."""
     with front.greeted(protocol) as client:
         with within(max(BACKEND_LOGIN_SECONDS, CONNECT_SECONDS) + SLACK_SECONDS):
-            answer = client.ask(LOGIN[protocol] + plain(ALICE, PASSWORD) + b"\r\n")
-        assert answer.startswith(TEMPORARY[protocol])
+            answer = client.ask(log_in(protocol, ALICE))
+        assert answer.startswith(UNAVAILABLE[protocol])
         assert b"OK" in client.ask(NOOP[protocol])
     return front.zproxy.refusal_of(client.address)["error"]
 
@@ -178,7 +176,7 @@ def test_a_login_at_a_backend_that_is_down_fails_for_now_and_succeeds_when_it_is
     with hasty.backends["mbox"][protocol].down():
         assert "refused" in fails_for_now(hasty, protocol)
     with hasty.greeted(protocol) as client:
-        assert b"OK" in client.ask(LOGIN[protocol] + plain(ALICE, PASSWORD) + b"\r\n")
+        assert b"OK" in client.ask(log_in(protocol, ALICE))
 
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
@@ -190,8 +188,8 @@ def test_a_login_at_a_backend_that_nothing_is_heard_of_fails_for_now(protocol: s
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
 def test_the_failure_of_one_backend_does_not_hold_up_the_login_at_another(protocol: str, hasty: Front) -> None:
     with hasty.behaving("mbox", protocol, hangs), hasty.greeted(protocol) as stuck:
-        stuck.send(LOGIN[protocol] + plain(ALICE, PASSWORD) + b"\r\n")
+        stuck.send(log_in(protocol, ALICE))
         with hasty.greeted(protocol) as other, within(BACKEND_LOGIN_SECONDS):
-            accepted = other.ask(LOGIN[protocol] + plain("implicit@example.net", PASSWORD) + b"\r\n")
+            accepted = other.ask(log_in(protocol, IMPLICIT))
             assert b"OK" in accepted
-        assert stuck.line().startswith(TEMPORARY[protocol])
+        assert stuck.line() == TEMPORARY[protocol]

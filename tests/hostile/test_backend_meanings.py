@@ -6,22 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from servers.fake_mailbox import IMAP_GREETING, PASSWORD, POP3_GREETING, imap_until_login, pop3_until_login
+from servers.fake_mailbox import IMAP_GREETING, POP3_GREETING, imap_until_login, pop3_until_login
 from servers.front import ALICE
-from servers.raw_client import plain
+from servers.said import TEMPORARY, WELCOME, WRONG, log_in
 
 if TYPE_CHECKING:
     from servers.fake_backend import Behaviour, Conversation
     from servers.front import Front
 
-WRONG = {
-    "imap": b"a NO [AUTHENTICATIONFAILED] Authentication failed.\r\n",
-    "pop3": b"-ERR [AUTH] Authentication failed.\r\n",
-}
-TEMPORARY = {
-    "imap": b"a NO [UNAVAILABLE] Temporary failure, try again later.\r\n",
-    "pop3": b"-ERR [SYS/TEMP] Temporary failure, please try again later.\r\n",
-}
 # The backend's refusal, and what the client hears.
 IMAP_REFUSALS = {
     b"NO [ALERT] Pay your bill.": b"a NO [ALERT] Pay your bill.\r\n",
@@ -101,7 +93,7 @@ def pop3(answer: bytes = b"+OK in\r\n") -> Behaviour:
 @pytest.mark.parametrize("refusal", IMAP_REFUSALS)
 def test_an_imap_refusal_keeps_its_meaning(refusal: bytes, front: Front) -> None:
     with front.behaving("mbox", "imap", imap(answer=refusal)), front.greeted("imap") as client:
-        answer = client.ask(b"a AUTHENTICATE PLAIN " + plain(ALICE, PASSWORD) + b"\r\n")
+        answer = client.ask(log_in("imap", ALICE))
         assert answer == IMAP_REFUSALS[refusal]
         assert client.ask(b"b NOOP\r\n").startswith(b"b OK")
 
@@ -109,7 +101,7 @@ def test_an_imap_refusal_keeps_its_meaning(refusal: bytes, front: Front) -> None
 @pytest.mark.parametrize("refusal", POP3_REFUSALS)
 def test_a_pop3_refusal_keeps_its_meaning(refusal: bytes, front: Front) -> None:
     with front.behaving("mbox", "pop3", pop3(refusal + b"\r\n")), front.greeted("pop3") as client:
-        answer = client.ask(b"AUTH PLAIN " + plain(ALICE, PASSWORD) + b"\r\n")
+        answer = client.ask(log_in("pop3", ALICE))
         assert answer == POP3_REFUSALS[refusal]
         assert client.ask(b"NOOP\r\n").startswith(b"+OK")
 
@@ -119,7 +111,7 @@ def test_an_imap_welcome_arrives_under_the_clients_tag_with_what_belongs_to_it(w
     before, welcome, expected = IMAP_WELCOMES[what]
     behaviour = imap(before=before, answer=welcome, behind=b"* 7 EXISTS\r\n")
     with front.behaving("mbox", "imap", behaviour), front.greeted("imap") as client:
-        client.send(b"a AUTHENTICATE PLAIN " + plain(ALICE, PASSWORD) + b"\r\n")
+        client.send(log_in("imap", ALICE))
         # What is glued to it belongs to the session.
         heard = client.lines(expected.count(b"\n") + 1)
         assert b"".join(heard) == expected + b"* 7 EXISTS\r\n"
@@ -127,7 +119,7 @@ def test_an_imap_welcome_arrives_under_the_clients_tag_with_what_belongs_to_it(w
 
 def test_what_is_glued_to_a_pop3_welcome_reaches_the_client(front: Front) -> None:
     with front.behaving("mbox", "pop3", pop3(b"+OK in\r\n+OK 2 320\r\n")), front.greeted("pop3") as client:
-        client.send(b"AUTH PLAIN " + plain(ALICE, PASSWORD) + b"\r\n")
+        client.send(log_in("pop3", ALICE))
         assert client.lines(2) == [b"+OK in\r\n", b"+OK 2 320\r\n"]
 
 
@@ -139,5 +131,4 @@ def test_a_backend_that_says_everything_octet_by_octet_is_understood(protocol: s
         (imap() if protocol == "imap" else pop3())(conversation)
 
     with front.behaving("mbox", protocol, drips), front.greeted(protocol) as client:
-        command = b"a AUTHENTICATE PLAIN " if protocol == "imap" else b"AUTH PLAIN "
-        assert client.ask(command + plain(ALICE, PASSWORD) + b"\r\n").startswith((b"a OK", b"+OK in"))
+        assert client.ask(log_in(protocol, ALICE)).startswith(WELCOME[protocol])

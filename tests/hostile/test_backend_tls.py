@@ -14,6 +14,7 @@ from servers.certificates import Authority
 from servers.fake_mailbox import IMAP_GREETING, PASSWORD, POP3_GREETING
 from servers.front import CERTIFIED, IMPLICIT, STARTTLS, behaves, server_context, within
 from servers.raw_client import plain
+from servers.said import TEMPORARY, WELCOME, log_in
 
 if TYPE_CHECKING:
     import ssl
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from servers.fake_backend import Behaviour, Conversation
     from servers.front import Front
 
-TEMPORARY = {"imap": b"a NO [UNAVAILABLE] ", "pop3": b"-ERR [SYS/TEMP] "}
-LOGIN = {"imap": b"a AUTHENTICATE PLAIN ", "pop3": b"AUTH PLAIN "}
-WELCOME = {"imap": b"a OK", "pop3": b"+OK in"}
 GREETING = {"imap": IMAP_GREETING, "pop3": POP3_GREETING}
 HOME = {STARTTLS: "mbox-starttls", IMPLICIT: "mbox-implicit"}
 TLS = {STARTTLS: "starttls", IMPLICIT: "implicit"}
@@ -41,7 +39,7 @@ def fails_for_now(front: Front, protocol: str, account: str, behaviour: Behaviou
     with front.behaving(HOME[account], protocol, behaviour) as backend, front.greeted(f"{protocol}s") as client:
         before = len(backend.conversations)
         with within(IN_TIME_SECONDS):
-            assert client.ask(LOGIN[protocol] + response + b"\r\n").startswith(TEMPORARY[protocol])
+            assert client.ask(log_in(protocol, account)) == TEMPORARY[protocol]
         (told,) = backend.conversations[before:]
         assert told.ended.wait(IN_TIME_SECONDS)
         assert response not in told.heard
@@ -76,7 +74,7 @@ def greeting_first(protocol: str, behaviour: Behaviour) -> Behaviour:
 @secured
 def test_a_backend_with_the_right_certificate_is_logged_in_to(account: str, protocol: str, front: Front) -> None:
     with front.greeted(protocol) as client:
-        accepted = client.ask(LOGIN[protocol] + plain(account, PASSWORD) + b"\r\n")
+        accepted = client.ask(log_in(protocol, account))
         assert accepted.startswith(WELCOME[protocol])
         told = front.backends[HOME[account]][protocol].told_of(client.address)
         assert plain(account, PASSWORD) in told.heard

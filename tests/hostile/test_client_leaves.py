@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from servers.fake_mailbox import IMAP_GREETING, PASSWORD, POP3_GREETING
+from servers.fake_mailbox import IMAP_GREETING, POP3_GREETING
 from servers.front import ALICE, IMPLICIT, STARTTLS, Front, within
-from servers.raw_client import plain
+from servers.said import AUTHENTICATE, log_in
 from servers.waiting import until
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 AT_ONCE_SECONDS = 0.7
 GREETING = {"imap": IMAP_GREETING, "pop3": POP3_GREETING}
 both = pytest.mark.parametrize("protocol", ["imap", "pop3"])
-
-
-def log_in(protocol: str, name: str) -> bytes:
-    command = b"a AUTHENTICATE PLAIN " if protocol == "imap" else b"AUTH PLAIN "
-    return command + plain(name, PASSWORD) + b"\r\n"
 
 
 def says_nothing(conversation: Conversation) -> None:
@@ -84,5 +79,5 @@ def test_a_backend_that_leaves_ends_the_session_of_its_client(protocol: str, fro
 @both
 def test_a_client_that_leaves_in_the_middle_of_an_exchange_is_let_go_at_once(protocol: str, front: Front) -> None:
     with front.untouched(), front.greeted(protocol) as client:
-        assert client.ask(b"a AUTHENTICATE PLAIN\r\n" if protocol == "imap" else b"AUTH PLAIN\r\n").startswith(b"+")
+        assert client.ask(AUTHENTICATE[protocol] + b"\r\n").startswith(b"+")
     assert front.zproxy.record_from(client.address)["error"] == "client left"

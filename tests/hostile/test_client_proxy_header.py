@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from servers.fake_mailbox import PASSWORD
 from servers.front import ALICE, Front
-from servers.raw_client import plain
+from servers.said import log_in
 from servers.zproxy import listener
 from zcontrol.demo.accounts import HOSTNAME
 
@@ -89,7 +88,7 @@ def test_a_good_header_is_believed_even_if_it_comes_octet_by_octet(what: str, pr
         for octet in GOOD[what]:
             client.send(bytes([octet]))
         assert b"OK" in client.line()
-        assert b"OK" in client.ask(logged_in(protocol))
+        assert b"OK" in client.ask(log_in(protocol, ALICE))
         told = front.backends["mbox"][protocol].conversations[-1]
         assert (b"198.51.100.7" in told.heard) or (b"2001:db8::7" in told.heard)
 
@@ -100,7 +99,7 @@ def test_a_header_of_the_proxys_own_means_its_own_address(what: str, protocol: s
     with front.client(f"{protocol}_proxied") as client:
         client.send(OF_THE_PROXYS_OWN[what])
         assert b"OK" in client.line()
-        assert b"OK" in client.ask(logged_in(protocol))
+        assert b"OK" in client.ask(log_in(protocol, ALICE))
         assert b"198.51.100.7" not in front.backends["mbox"][protocol].told_of(client.address).heard
 
 
@@ -121,7 +120,7 @@ def test_a_header_from_a_network_that_may_not_send_one_is_closed_without_a_greet
 @pytest.mark.parametrize("what", GOOD)
 def test_a_header_where_none_is_expected_is_garbage(what: str, protocol: str, front: Front) -> None:
     with front.greeted(protocol) as client:
-        client.try_send(GOOD[what] + logged_in(protocol))
+        client.try_send(GOOD[what] + log_in(protocol, ALICE))
         client.try_send(b"z LOGOUT\r\nQUIT\r\n")
         answers = client.rest()
     assert b"198.51.100.7" not in answers
@@ -134,8 +133,3 @@ def test_a_header_before_implicit_tls_is_no_handshake(front: Front) -> None:
         client.send(V1)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             client.secure(front.context, HOSTNAME)
-
-
-def logged_in(protocol: str) -> bytes:
-    command = b"a AUTHENTICATE PLAIN " if protocol == "imap" else b"AUTH PLAIN "
-    return command + plain(ALICE, PASSWORD) + b"\r\n"

@@ -11,6 +11,7 @@ import pytest
 from servers.fake_mailbox import IMAP_GREETING, PASSWORD, POP3_GREETING, imap_login, pop3_login
 from servers.front import ALICE, BOB, LOCKED, TIMEOUTS, Front
 from servers.raw_client import plain
+from servers.said import AUTHENTICATE, WRONG
 from servers.waiting import until
 
 if TYPE_CHECKING:
@@ -36,12 +37,11 @@ REFUSED = {
     "authzid not granted": plain(ALICE, PASSWORD, authzid=BOB),
     "authzid unknown": plain(ALICE, PASSWORD, authzid="nobody@example.net"),
 }
-COMMAND = {"imap": b"a AUTHENTICATE PLAIN ", "pop3": b"AUTH PLAIN "}
-TEXT = {
-    "imap": b"a NO [AUTHENTICATIONFAILED] Authentication failed.\r\n",
-    "pop3": b"-ERR [AUTH] Authentication failed.\r\n",
-}
 both = pytest.mark.parametrize("protocol", ["imap", "pop3"])
+
+
+def refused(protocol: str, why: str) -> bytes:
+    return AUTHENTICATE[protocol] + b" " + REFUSED[why] + b"\r\n"
 
 
 def ponders(protocol: str) -> Behaviour:
@@ -74,16 +74,16 @@ def seconds_to(client: RawClient, said: bytes, answer: bytes) -> float:
 def test_every_refusal_is_one_text_at_one_moment(why: str, protocol: str, strict: Front) -> None:
     pondering = strict.behaving("mbox", protocol, ponders(protocol))
     with pondering, strict.greeted(protocol) as client:
-        took = seconds_to(client, COMMAND[protocol] + REFUSED[why] + b"\r\n", TEXT[protocol])
+        took = seconds_to(client, refused(protocol, why), WRONG[protocol])
     assert DELAY_SECONDS * (1 - TENTH) <= took <= DELAY_SECONDS * (1 + TENTH) + SLACK_SECONDS
 
 
 @both
 def test_each_refusal_takes_longer_and_the_last_one_is_the_end(protocol: str, strict: Front) -> None:
-    said = COMMAND[protocol] + REFUSED["wrong password"] + b"\r\n"
+    said = refused(protocol, "wrong password")
     with strict.greeted(protocol) as client:
         for attempt in range(1, ATTEMPTS + 1):
-            took = seconds_to(client, said, TEXT[protocol])
+            took = seconds_to(client, said, WRONG[protocol])
             delay = DELAY_SECONDS * attempt
             assert delay * (1 - TENTH) <= took <= delay * (1 + TENTH) + SLACK_SECONDS
         assert client.rest().splitlines() == ([b"* BYE Goodbye."] if protocol == "imap" else [])
@@ -92,7 +92,7 @@ def test_each_refusal_takes_longer_and_the_last_one_is_the_end(protocol: str, st
 @both
 def test_a_client_that_leaves_while_it_waits_for_its_refusal_is_let_go_at_once(protocol: str, strict: Front) -> None:
     with strict.untouched(), strict.greeted(protocol) as client:
-        client.send(COMMAND[protocol] + REFUSED["unknown name"] + b"\r\n")
+        client.send(refused(protocol, "unknown name"))
     record = strict.zproxy.record_from(client.address)
     assert record["error"] == "client left"
     assert record["total_ms"] < 1000 * DELAY_SECONDS / 2

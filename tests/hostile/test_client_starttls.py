@@ -8,7 +8,7 @@ import pytest
 
 from servers.fake_mailbox import PASSWORD
 from servers.front import ALICE
-from servers.raw_client import plain
+from servers.said import NOOP, WELCOME, log_in
 from zcontrol.demo.accounts import HOSTNAME
 
 if TYPE_CHECKING:
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 
 BEGIN = {"imap": b"s STARTTLS\r\n", "pop3": b"STLS\r\n"}
 LEAVE = {"imap": b"s OK", "pop3": b"+OK"}
-NOOP = {"imap": b"n NOOP\r\n", "pop3": b"NOOP\r\n"}
-LOGIN = {
-    "imap": b"a AUTHENTICATE PLAIN " + plain(ALICE, PASSWORD) + b"\r\n",
-    "pop3": b"AUTH PLAIN " + plain(ALICE, PASSWORD) + b"\r\n",
-}
-WELCOME = {"imap": b"a OK", "pop3": b"+OK in"}
 both = pytest.mark.parametrize("protocol", ["imap", "pop3"])
 
 
@@ -34,7 +28,9 @@ def secured(client: RawClient, protocol: str, front: Front) -> None:
 @both
 @pytest.mark.parametrize("behind", ["login", "noop", "half a command", "one octet"])
 def test_bytes_behind_it_close_the_connection_and_nothing_is_done(behind: str, protocol: str, front: Front) -> None:
-    what = {"login": LOGIN[protocol], "noop": NOOP[protocol], "half a command": b"n NO", "one octet": b"\n"}[behind]
+    what = {"login": log_in(protocol, ALICE), "noop": NOOP[protocol], "half a command": b"n NO", "one octet": b"\n"}[
+        behind
+    ]
     with front.untouched(), front.greeted(protocol) as client:
         client.send(BEGIN[protocol] + what)
         answers = client.rest().splitlines()
@@ -48,7 +44,7 @@ def test_bytes_behind_it_close_the_connection_and_nothing_is_done(behind: str, p
 def test_plaintext_after_the_leave_is_fed_to_tls_and_never_answered(protocol: str, front: Front) -> None:
     with front.untouched(), front.greeted(protocol) as client:
         assert client.ask(BEGIN[protocol]).startswith(LEAVE[protocol])
-        client.send(LOGIN[protocol] + NOOP[protocol])
+        client.send(log_in(protocol, ALICE) + NOOP[protocol])
         # An alert of TLS at most.
         answer = client.rest()
         assert answer == b"" or answer[:1] == b"\x15"
@@ -64,7 +60,7 @@ def test_what_was_said_before_it_is_forgotten_inside(protocol: str, front: Front
         secured(client, protocol, front)
         if protocol == "pop3":
             assert client.ask(f"PASS {PASSWORD}\r\n".encode()).startswith(b"-ERR")
-        assert client.ask(LOGIN[protocol]).startswith(WELCOME[protocol])
+        assert client.ask(log_in(protocol, ALICE)).startswith(WELCOME[protocol])
         told = front.backends["mbox"][protocol].told_of(client.address)
         assert b"said in clear" not in told.heard
 
@@ -75,7 +71,7 @@ def test_it_is_refused_inside_tls(protocol: str, front: Front) -> None:
     with front.greeted(protocol) as client:
         secured(client, protocol, front)
         assert client.ask(BEGIN[protocol]).startswith(refused)
-        assert client.ask(LOGIN[protocol]).startswith(WELCOME[protocol])
+        assert client.ask(log_in(protocol, ALICE)).startswith(WELCOME[protocol])
     with front.greeted(f"{protocol}s") as client:
         assert client.ask(BEGIN[protocol]).startswith(refused)
 
@@ -95,12 +91,12 @@ def test_a_password_is_not_asked_for_where_tls_is_required(protocol: str, front:
         if protocol == "imap":
             assert client.ask(b"a LOGIN {17}\r\n").startswith(b"a NO [PRIVACYREQUIRED]")
             assert client.ask(b"a AUTHENTICATE PLAIN\r\n").startswith(b"a NO [PRIVACYREQUIRED]")
-            assert client.ask(LOGIN["imap"]).startswith(b"a NO [PRIVACYREQUIRED]")
+            assert client.ask(log_in("imap", ALICE)).startswith(b"a NO [PRIVACYREQUIRED]")
         else:
             assert client.ask(f"USER {ALICE}\r\n".encode()).startswith(b"-ERR")
             assert client.ask(f"PASS {PASSWORD}\r\n".encode()).startswith(b"-ERR")
             assert client.ask(b"AUTH PLAIN\r\n").startswith(b"-ERR")
-            assert client.ask(LOGIN["pop3"]).startswith(b"-ERR")
+            assert client.ask(log_in("pop3", ALICE)).startswith(b"-ERR")
 
 
 @both

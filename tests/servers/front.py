@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from servers import fake_mailbox
+from servers import fake_mailbox, said
 from servers.fake_backend import FakeBackend
 from servers.own_address import own_address
 from servers.raw_client import RawClient
@@ -32,6 +32,8 @@ BOB = "bob@example.net"
 """May act as Alice."""
 STARTTLS = "starttls@example.net"
 IMPLICIT = "implicit@example.net"
+FARM = ("farm-1", "farm-2")
+FARMERS = [f"farmer{number}@example.net" for number in range(8)]
 LOCKED = "locked@example.net"
 ACCOUNTS = f"""\
 account,home,status,may_act_as
@@ -40,7 +42,7 @@ account,home,status,may_act_as
 {LOCKED},mbox,locked,
 {STARTTLS},mbox-starttls,,
 {IMPLICIT},mbox-implicit,,
-"""
+""" + "".join(f"{account},farm,,\n" for account in FARMERS)
 TIMEOUTS = {
     "login": "20s",
     "handshake": "5s",
@@ -63,37 +65,56 @@ FORWARD = {"imap": "id", "pop3": "xclient"}
 
 
 class Front:
-    """A running product and its backends; a context manager. `changes` replace whole keys of the config."""
+    """A running product and its backends; a context manager.
 
-    def __init__(self, directory: Path, authority: Authority, **changes: object) -> None:
-        self._stack = ExitStack()
+    `farm` is the kind of a group of two more backends; `apart` runs control and edge in two processes; `changes`
+    replace whole keys of the config.
+    """
+
+    def __init__(
+        self, directory: Path, authority: Authority, *, farm: str = "", apart: bool = False, **changes: object
+    ) -> None:
+        self._running = ExitStack()
         self.authority = authority
         self.context = authority.client_context()
-        certificate = authority.issue(CERTIFIED)
-        self.backend_context = server_context(certificate)
-        self.hosts = {name: own_address() for name in BACKEND_TLS}
+        context = server_context(authority.issue(CERTIFIED))
+        self._tls = BACKEND_TLS | ({name: {} for name in FARM} if farm else {})
+        self.hosts = {name: own_address() for name in self._tls}
         self.backends = {
             name: {
                 protocol: FakeBackend(behaviour, address=self.hosts[name], port=PORTS[protocol])
-                for protocol, behaviour in behaves(tls.get("tls"), self.backend_context)
+                for protocol, behaviour in behaves(tls.get("tls"), context)
             }
-            for name, tls in BACKEND_TLS.items()
+            for name, tls in self._tls.items()
         }
         (directory / "accounts.csv").write_text(ACCOUNTS)
-        self.zproxy = Zproxy(directory, self._config(directory) | changes)
+        config = self._config(directory) | ({"groups": [{"name": "farm", "kind": farm}]} if farm else {}) | changes
+        if apart:
+            config |= {"api": {"address": f"unix:{directory}/api.sock"}}
+            self.control, self.zproxy = (
+                Zproxy(_made(directory / role), config, role=role) for role in ("control", "edge")
+            )
+        else:
+            self.control = self.zproxy = Zproxy(directory, config)
 
     def __enter__(self) -> Self:
         with ExitStack() as starting:
             for ports in self.backends.values():
                 for backend in ports.values():
                     starting.enter_context(backend)
+            if self.control is not self.zproxy:
+                starting.enter_context(self.control)
             starting.enter_context(self.zproxy)
-            until(lambda: all(one.conversations for ports in self.backends.values() for one in ports.values()))
-            self._stack = starting.pop_all()
+            self.await_probes()
+            self._running = starting.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self._running.close()
+
+    def await_probes(self) -> None:
+        """Wait until every backend has been connected to: the edge has the pool."""
+        until(lambda: all(one.conversations for ports in self.backends.values() for one in ports.values()))
 
     def client(self, listener: str, *, address: str | None = None) -> RawClient:
         """Connect and say nothing."""
@@ -106,6 +127,19 @@ class Front:
             client.secure(self.context, HOSTNAME)
         assert client.line().startswith((b"* OK", b"+OK"))
         return client
+
+    @contextmanager
+    def session(self, listener: str, account: str) -> Iterator[RawClient]:
+        """Be logged in."""
+        with self.greeted(listener) as client:
+            protocol = listener.removesuffix("s")
+            assert client.ask(said.log_in(protocol, account)).startswith(said.WELCOME[protocol])
+            yield client
+
+    def answer(self, listener: str, account: str) -> bytes:
+        """Return what a login is told; who is let in leaves at once."""
+        with self.greeted(listener) as client:
+            return client.ask(said.log_in(listener.removesuffix("s"), account))
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
@@ -146,14 +180,20 @@ class Front:
                         protocol: {
                             "port": PORTS[protocol],
                             "forward": FORWARD[protocol],
-                            **BACKEND_TLS[name],
+                            **self._tls[name],
                         }
                         for protocol in PORTS
                     },
+                    **({"group": "farm"} if name in FARM else {}),
                 }
                 for name in self.backends
             ],
         }
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
 
 
 def behaves(tls: str | None, context: ssl.SSLContext) -> Iterator[tuple[str, Behaviour]]:

@@ -34,9 +34,10 @@ Config = dict[str, Any]
 
 
 class Zproxy:
-    """A running `zproxy run`; a context manager that stops it as an operator does."""
+    """A running `zproxy run`, `control` or `edge`; a context manager that stops it as an operator does."""
 
-    def __init__(self, directory: Path, config: Config) -> None:
+    def __init__(self, directory: Path, config: Config, *, role: str = "run") -> None:
+        self.role = role
         self.directory = directory
         self.config_file = directory / "zproxy.toml"
         self.errors_file = directory / "stderr"
@@ -53,7 +54,7 @@ class Zproxy:
         self.write_config()
         with self.errors_file.open("ab") as errors:
             self.process = subprocess.Popen(
-                [PROGRAM, "run", "--config", self.config_file],
+                [PROGRAM, self.role, "--config", self.config_file],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -79,6 +80,11 @@ class Zproxy:
         finally:
             self.process.stdout.close()
 
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
     def write_config(self) -> None:
         self.config_file.write_text("".join(f"{key} = {toml(value)}\n" for key, value in self.config.items()))
 
@@ -89,7 +95,8 @@ class Zproxy:
     @property
     def api(self) -> str:
         """The gRPC address."""
-        return f"unix:{self.directory / 'state' / 'api.sock'}"
+        default = f"unix:{self.directory / 'state' / 'api.sock'}"
+        return str(self.config.get("api", {}).get("address", default))
 
     def records(self) -> list[dict[str, Any]]:
         """Return the record of each session that has ended."""
