@@ -24,6 +24,7 @@ pub mod pop3;
 pub mod proxy_header;
 pub mod sasl;
 pub mod secret;
+mod text;
 
 pub use dialogue::{
     Client, ClientInfo, ClientSetting, ClientStep, Forward, Goal, Login, LoginAtBackend, LoginOffer, Protocol, Refusal,

@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 
+use crate::text::printable;
 use crate::{Client, ClientSetting, ClientStep, Error, Goal, Input, Refusal, Secret, Success};
 
 use super::capability::Capabilities;
 use super::identity;
 use super::response::{Condition, Lines, Response, Text};
-use super::syntax::printable;
 
 /// Octets of untagged lines that are kept for the client.
 const MAX_BEFORE: usize = 8192;

@@ -6,16 +6,12 @@
 use std::sync::Arc;
 
 use crate::sasl::{self, Exchange, Mechanism, Progress};
+use crate::text::{is_http, printable};
 use crate::{Error, Input, Login, LoginOffer, Refusal, Replay, Secret, Server, ServerSetting, Step, Success, Then};
 
 use super::capability;
 use super::command::{Command, Endless, Parameters, Read, Reader, Refused, Verb};
-use super::syntax::{Tag, printable};
-
-/// What a browser's first line begins with. Methods are case-sensitive (RFC 9110, section 9.1), and no mail client
-/// takes one for a tag.
-const HTTP: [&[u8]; 10] =
-    [b"CONNECT ", b"DELETE ", b"GET ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"POST ", b"PRI * ", b"PUT ", b"TRACE "];
+use super::syntax::Tag;
 
 /// Longest line of a SASL response, with its CR LF.
 const MAX_RESPONSE: usize = sasl::MAX_LINE + 2;
@@ -63,7 +59,7 @@ impl ImapServer {
     }
 
     fn command(&mut self, mut reader: Reader, input: &mut Input, out: &mut Vec<u8>) -> Outcome {
-        if HTTP.iter().any(|verb| input.bytes().starts_with(verb)) {
+        if is_http(input.bytes()) {
             return Err(Error::SpeaksHttp);
         }
         match reader.read(input, self.setting.max_command) {

@@ -1,5 +1,7 @@
 //! The octets that IMAP's grammar names (RFC 3501, section 9), for both machines.
 
+use crate::text::is_printable;
+
 /// Longest tag. Clients count in a few digits; a longer one only serves to have us say it back.
 pub(super) const MAX_TAG: usize = 64;
 
@@ -81,23 +83,14 @@ pub(super) fn quote(text: &[u8], out: &mut Vec<u8>) {
         if matches!(octet, b'"' | b'\\') {
             out.push(b'\\');
         }
-        out.push(if is_text(octet) { octet } else { b'?' });
+        out.push(if is_printable(octet) { octet } else { b'?' });
     }
     out.push(b'"');
 }
 
 /// Whether every octet may stand in a quoted string as it is or behind a backslash.
 pub(super) fn is_quotable(text: &[u8]) -> bool {
-    text.iter().copied().all(is_text)
-}
-
-/// The printable ASCII of a text for people, `most` octets of it at most.
-pub(super) fn printable(text: &[u8], most: usize) -> String {
-    text.iter().copied().filter(|&octet| is_text(octet)).take(most).map(char::from).collect()
-}
-
-fn is_text(octet: u8) -> bool {
-    octet == b' ' || octet.is_ascii_graphic()
+    text.iter().copied().all(is_printable)
 }
 
 #[cfg(test)]
@@ -145,11 +138,5 @@ mod tests {
         let mut out = Vec::new();
         quote(b"a\"b\\c\r\n\0\xffd", &mut out);
         assert_eq!(out, b"\"a\\\"b\\\\c????d\"");
-    }
-
-    #[test]
-    fn printable_text_has_no_control_and_an_end() {
-        assert_eq!(printable(b"a\r\nb\xc3\xa9c", 80), "abc");
-        assert_eq!(printable(&[b'x'; 300], 200).len(), 200);
     }
 }

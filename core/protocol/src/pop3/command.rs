@@ -125,13 +125,6 @@ pub(super) fn limit(bytes: &[u8], max_command: usize) -> usize {
     }
 }
 
-/// Whether a line begins like a request of HTTP: a browser was made to talk to us.
-pub(super) fn is_http(bytes: &[u8]) -> bool {
-    const METHODS: &[&[u8]] =
-        &[b"CONNECT ", b"DELETE ", b"GET ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"POST ", b"PRI ", b"PUT ", b"TRACE "];
-    METHODS.iter().any(|method| bytes.starts_with(method))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

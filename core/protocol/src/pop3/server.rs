@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::command::{self, Bad, Command, Line};
 use super::{OFFERABLE, UTF8};
 use crate::sasl::{self, Exchange, Mechanism, Progress};
+use crate::text::is_http;
 use crate::{
     Error, Input, Login, LoginOffer, Name, Refusal, Replay, Secret, Server, ServerSetting, Step, Success, Then,
 };
@@ -155,7 +156,7 @@ impl Pop3Server {
     fn limit(&self, bytes: &[u8]) -> Result<usize, Error> {
         match self.state {
             State::Exchange(..) => Ok(sasl::MAX_LINE),
-            _ if command::is_http(bytes) => Err(Error::SpeaksHttp),
+            _ if is_http(bytes) => Err(Error::SpeaksHttp),
             _ => Ok(command::limit(bytes, self.setting.max_command)),
         }
     }
