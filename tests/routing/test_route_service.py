@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from routing.fakes import DOMAIN, POOL, Bench, ToldDirectory, account
-from zcontrol.errors import DirectoryError
+from zcontrol.errors import DirectoryError, DirectoryUnavailableError
 from zcontrol.services.route import RouteService
 from zcontrol.v1 import edge_pb2, pool_pb2, route_pb2, route_pb2_grpc
 
@@ -168,6 +168,20 @@ async def test_explain_tells_why_there_is_no_backend(
         told = await served.stub.Explain(route_pb2.ExplainRequest(login=login))
         assert told.failure.startswith(failure)
         assert told.backend == ""
+
+
+async def test_explain_tells_of_a_route_that_outlives_its_directory(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        request = route_pb2.ExplainRequest(login="budi")
+        await served.stub.Explain(request)
+        directory.down = DirectoryUnavailableError("no server answers")
+        served.bench.clocks.now += 1000
+        told = await served.stub.Explain(request)
+        assert (told.backend, told.source, told.failure) == ("mbox-2", "cache", "")
+        assert told.age_seconds == 1000
+        assert any("cannot be reached: no server answers" in step for step in told.steps)
+        request.bypass_cache = True
+        assert (await served.stub.Explain(request)).failure == "the directory cannot say: no server answers"
 
 
 async def test_explain_knows_states_and_groups(directory: ToldDirectory, tmp_path: Path) -> None:

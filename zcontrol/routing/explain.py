@@ -1,6 +1,6 @@
 """Explain: the way of one login, told to people a sentence a step."""
 
-from zcontrol.errors import DirectoryError, UnusableNameError
+from zcontrol.errors import DirectoryError, DirectoryUnavailableError, UnusableNameError
 from zcontrol.routing.cache import Entry
 from zcontrol.routing.names import Qualified
 from zcontrol.routing.resolver import Resolver
@@ -47,6 +47,10 @@ async def _entry(
             told.source = "directory"
             told.steps.append("the directory knows it")
             return said
+        case DirectoryUnavailableError() if entry:
+            told.source = "cache"
+            told.steps.append(f"served all the same, until its hard TTL, for the directory cannot be reached: {said}")
+            return entry
         case DirectoryError():
             told.failure = f"the directory cannot say: {said}"
         case None:
