@@ -72,7 +72,7 @@ class Front:
     """
 
     def __init__(
-        self, directory: Path, authority: Authority, *, farm: str = "", apart: bool = False, **changes: object
+        self, directory: Path, authority: Authority, /, *, farm: str = "", apart: bool = False, **changes: object
     ) -> None:
         self._running = ExitStack()
         self.authority = authority

@@ -40,6 +40,9 @@ class RawClient:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
     def send(self, said: bytes) -> None:
         self._socket.sendall(said)
 
@@ -95,6 +98,11 @@ class RawClient:
     def send_meanwhile(self, said: bytes) -> None:
         """Send in a thread, so that answers can be read before all is taken."""
         threading.Thread(target=self.try_send, args=(said,), daemon=True).start()
+
+    def ask_or_end(self, said: bytes) -> bytes:
+        """Ask where the connection may have ended: then the answer is empty."""
+        self.try_send(said)
+        return self.line()
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         assert not self._unread, "plaintext came behind the leave to begin TLS"

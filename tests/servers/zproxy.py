@@ -84,6 +84,7 @@ class Zproxy:
         """End it as a crash would."""
         self.process.kill()
         self.process.wait()
+        self.process.stdout.close()
 
     def write_config(self) -> None:
         self.config_file.write_text("".join(f"{key} = {toml(value)}\n" for key, value in self.config.items()))
