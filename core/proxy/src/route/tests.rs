@@ -101,6 +101,22 @@ async fn questions_nobody_waits_for_are_not_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_answer_is_kept_and_leaves_the_question_that_followed_alone() {
+    let routes = routes();
+    let (found, late) = tokio::join!(find(&routes, "siti@tgg.net.id"), routes.next_batch());
+    assert!(matches!(found, Err(Error::LookupTimeout)));
+    late.expire();
+    assert_eq!(routes.pending(), 0);
+    let mut again = std::pin::pin!(find(&routes, "siti@tgg.net.id"));
+    assert!(tokio::time::timeout(Duration::ZERO, &mut again).await.is_err());
+    reply(late, "mbox-1");
+    assert_eq!(&*home(&routes, "siti@tgg.net.id").await, "mbox-1");
+    assert_eq!(routes.pending(), 1);
+    reply(routes.next_batch().await, "mbox-2");
+    assert_eq!(&*again.await.unwrap().unwrap().home, "mbox-2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_more_routes_are_kept_than_allowed() {
     let routes = routes();
     for number in 0..2 * SETTING.cached_routes {

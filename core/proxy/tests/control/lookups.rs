@@ -95,17 +95,19 @@ async fn what_is_asked_while_four_batches_are_out_is_the_next_batch() {
         callers.push(edge.finding(&format!("first-{number}@tgg.net.id")));
         batches.push(lookups.hear().await);
     }
+    callers.push(edge.finding("fifth@tgg.net.id"));
+    edge.pending(5).await;
     callers.extend((0..100).map(|number| edge.finding(&format!("next-{number}@tgg.net.id"))));
-    edge.pending(104).await;
+    edge.pending(105).await;
 
     // Out of order, and the last batch in two replies.
     for batch in batches.iter().rev() {
         lookups.say(echo(batch)).await;
     }
     let next = lookups.hear().await;
-    assert_eq!(next.questions.len(), 64);
+    assert_eq!((next.questions.len(), logins(&next)[0]), (64, "fifth@tgg.net.id"));
     let rest = lookups.hear().await;
-    assert_eq!(rest.questions.len(), 36);
+    assert_eq!(rest.questions.len(), 37);
     let LookupReply { id, mut answers } = echo(&next);
     let half = answers.split_off(32);
     lookups.say(LookupReply { id, answers: half }).await;
