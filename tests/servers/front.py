@@ -133,7 +133,8 @@ class Front:
         """Be logged in."""
         with self.greeted(listener) as client:
             protocol = listener.removesuffix("s")
-            assert client.ask(said.log_in(protocol, account)).startswith(said.WELCOME[protocol])
+            answer = client.ask(said.log_in(protocol, account))
+            assert answer.startswith(said.WELCOME[protocol]), answer
             yield client
 
     def answer(self, listener: str, account: str) -> bytes:

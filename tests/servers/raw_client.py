@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import socket
+import ssl
 import threading
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from servers.fake_backend import LINGER_NOT
 from servers.own_address import own_address
-
-if TYPE_CHECKING:
-    import ssl
 
 PATIENCE_SECONDS = 15
 # A peer that takes nothing for so long does not read.
@@ -107,6 +105,11 @@ class RawClient:
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         assert not self._unread, "plaintext came behind the leave to begin TLS"
         self._socket = context.wrap_socket(self._socket, server_hostname=host)
+
+    def peer_certificate(self) -> bytes:
+        """Return what the proxy showed, in DER."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        return self._socket.getpeercert(binary_form=True) or b""
 
     def half_close(self) -> None:
         """Say that nothing more will come, unless the proxy has already had enough."""
