@@ -7,11 +7,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::smtp::Guard;
 use crate::{Error, Input, Name, Secret};
 
 /// One mail protocol: makes the machines and knows the few words that shared code needs.
 pub trait Protocol: Sync {
-    /// The service's name in config, records and metrics: `imap`, `pop3`.
+    /// The service's name in config, records and metrics: `imap`, `pop3`, `submission`.
     fn name(&self) -> &'static str;
     /// The ALPN protocol ID (IANA registry), e.g. `imap`.
     fn alpn(&self) -> &'static [u8];
@@ -23,8 +24,18 @@ pub trait Protocol: Sync {
     /// `text` is printable ASCII.
     fn goodbye(&self, text: &str) -> Vec<u8>;
     /// The capability words (upper case) worth knowing of a backend: those that an [`Offer`](ServerSetting::shared) may
-    /// hold. Others are dropped when a probe's answer is kept.
+    /// hold. Others are dropped when a probe's answer is kept; [`Protocol::may_offer`] says which.
     fn offerable(&self) -> &'static [&'static str];
+
+    /// Whether a capability that a backend named is worth knowing.
+    fn may_offer(&self, capability: &str) -> bool {
+        self.offerable().contains(&capability)
+    }
+
+    /// What two backends, of which either may serve a login, both can do.
+    fn shared(&self, one: &[String], other: &[String]) -> Vec<String> {
+        one.iter().filter(|capability| other.contains(capability)).cloned().collect()
+    }
 }
 
 /// The conversation with the client.
@@ -100,6 +111,8 @@ pub struct Replay {
     pub id: Vec<(String, Option<String>)>,
     /// The client asked for POP3 UTF8 (RFC 6856).
     pub utf8: bool,
+    /// What the client called itself in SMTP EHLO or HELO: 1 to 255 visible ASCII characters.
+    pub ehlo: Option<String>,
     /// Hops the login may still take, as a proxy before us says in its `x-proxy-ttl`. Anybody may say it: who lies only
     /// shortens his own way.
     pub hops: Option<u8>,
@@ -123,7 +136,8 @@ pub struct ServerSetting {
     pub hostname: Arc<str>,
     /// How the client may log in.
     pub login: LoginOffer,
-    /// The capability words, upper case, that every candidate backend offers.
+    /// The capability words, upper case, that every candidate backend offers; in SMTP with their parameters, a line of
+    /// the EHLO reply each.
     pub shared: Arc<[String]>,
     /// Bad commands before the conversation ends.
     pub bad_commands: u32,
@@ -152,7 +166,8 @@ pub trait Client {
 pub enum ClientStep {
     /// More bytes are needed.
     More,
-    /// Of a [`Goal::Probe`]: all the capability words (upper case) the backend named. A goodbye is in `out`.
+    /// Of a [`Goal::Probe`]: all the capability words (upper case) the backend named, in SMTP with their parameters. A
+    /// goodbye is in `out`.
     Probed(Vec<String>),
     /// The backend refused the login.
     Refused(Refusal),
@@ -204,7 +219,7 @@ pub enum Forward {
     Id,
     /// It is not.
     None,
-    /// POP3 XCLIENT, as Dovecot takes it.
+    /// POP3 XCLIENT, as Dovecot takes it, or SMTP XCLIENT, as Postfix and Dovecot do.
     Xclient,
     /// POP3 XOIP, as Zimbra takes it.
     Xoip,
@@ -230,8 +245,11 @@ pub struct ClientInfo {
 pub struct Success {
     /// Whole lines, CRLF included, that come before the success line: untagged CAPABILITY and ALERT.
     pub before: Vec<u8>,
-    /// The success line after its `OK ` or `+OK `, without CRLF; holds no CR, LF or NUL.
+    /// The success line after its `OK `, `+OK ` or `235 `, without CRLF; holds no CR, LF or NUL.
     pub text: Vec<u8>,
+    /// The backend still takes commands that are for proxies only (SMTP XCLIENT and XFORWARD), and would believe the
+    /// client: the relay must show this machine every octet of the session, and keep from the backend what it says.
+    pub guard: Option<Guard>,
 }
 
 /// Why a client is not logged in, as it may know.
@@ -241,8 +259,9 @@ pub enum Refusal {
     Credentials,
     /// No fault of the client's; it shall keep its password and try later.
     Temporary,
-    /// The backend's own meaning: a response code without brackets (`ALERT`, `IN-USE` …; empty: none) and its text, of
-    /// printable ASCII.
+    /// The backend's own meaning: a code and its text, of printable ASCII. In IMAP and POP3 the code is a response code
+    /// without brackets (`ALERT`, `IN-USE` …; empty: none), in SMTP the reply code and the enhanced status code as they
+    /// stand before the text (`454 4.7.0`; empty: just that).
     Told {
         /// The response code.
         code: String,

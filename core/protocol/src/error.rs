@@ -3,6 +3,9 @@
 /// Why a conversation cannot go on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
+    /// In an SMTP message: a dot alone between line ends of which not both are CRLF (CVE-2023-51764 class).
+    #[error("client sent an end of data that servers read differently")]
+    AmbiguousEndOfData,
     /// The backend said it has no capability that the login needs.
     #[error("backend lacks a capability the login needs: {0}")]
     BackendLacks(&'static str),
@@ -58,7 +61,8 @@ impl Error {
             | Self::BackendQuit(_)
             | Self::BytesBehindBackendStarttls
             | Self::TooManyHops => Fault::Backend,
-            Self::BytesBehindStarttls
+            Self::AmbiguousEndOfData
+            | Self::BytesBehindStarttls
             | Self::CommandTooLong
             | Self::ProxyHeader(_)
             | Self::SpeaksHttp

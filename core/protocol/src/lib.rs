@@ -24,6 +24,7 @@ pub mod pop3;
 pub mod proxy_header;
 pub mod sasl;
 pub mod secret;
+pub mod smtp;
 mod text;
 
 pub use dialogue::{

@@ -221,7 +221,8 @@ fn what_is_pipelined_behind_a_login_stays_for_the_backend() {
     input.extend(b"a LOGIN siti x\r\nb SELECT INBOX\r\n");
     assert!(matches!(server.advance(&mut input, &mut out), Ok(Step::Login(_))));
     assert!(matches!(server.advance(&mut input, &mut out), Ok(Step::More)));
-    let success = Success { before: b"* OK [ALERT] hi\r\n".to_vec(), text: b"[CAPABILITY A] in".to_vec() };
+    let (before, text) = (b"* OK [ALERT] hi\r\n".to_vec(), b"[CAPABILITY A] in".to_vec());
+    let success = Success { before, text, guard: None };
     server.welcome(&success, &mut out);
     assert_eq!(out, b"* OK [ALERT] hi\r\na OK [CAPABILITY A] in\r\n");
     assert_eq!(input.bytes(), b"b SELECT INBOX\r\n");

@@ -198,7 +198,7 @@ fn what_is_pipelined_behind_the_login_stays_for_the_backend() {
     assert!(matches!(server.advance(&mut input, &mut out), Ok(Step::Login(_))));
     assert_eq!(input.bytes(), b"STAT\r\nQUIT\r\n");
     out.clear();
-    server.welcome(&Success { before: Vec::new(), text: b"Logged in.".to_vec() }, &mut out);
+    server.welcome(&Success { text: b"Logged in.".to_vec(), ..Success::default() }, &mut out);
     server.welcome(&Success::default(), &mut out);
     assert_eq!(out, b"+OK Logged in.\r\n+OK\r\n");
 }

@@ -243,7 +243,7 @@ impl ImapClient {
     }
 
     fn success(&mut self, text: Vec<u8>) -> ClientStep {
-        ClientStep::Success(Success { before: std::mem::take(&mut self.before), text })
+        ClientStep::Success(Success { before: std::mem::take(&mut self.before), text, guard: None })
     }
 
     fn ask(&mut self, input: &Input, out: &mut Vec<u8>) {

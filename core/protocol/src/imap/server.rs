@@ -206,7 +206,7 @@ impl ImapServer {
             authzid: credentials.authzid,
             password: credentials.password,
             mechanism,
-            replay: Replay { id: self.id.said.clone(), utf8: false, hops: self.id.hops },
+            replay: Replay { id: self.id.said.clone(), hops: self.id.hops, ..Replay::default() },
         })
     }
 

@@ -91,7 +91,7 @@ impl Pop3Client {
             }
             (State::User(None), Reply::Ok(_)) => State::Pass,
             (State::Auth(_) | State::Pass, Reply::Ok(text)) => {
-                return Ok(Some(ClientStep::Success(Success { before: Vec::new(), text: text.to_vec() })));
+                return Ok(Some(ClientStep::Success(Success { text: text.to_vec(), ..Success::default() })));
             }
             (State::Auth(_) | State::Pass | State::User(_), Reply::Err(refusal)) => {
                 return Ok(Some(ClientStep::Refused(refusal)));

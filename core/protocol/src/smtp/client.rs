@@ -1,0 +1,257 @@
+//! Facing the backend: from its greeting to its success or refusal.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::capability::Capabilities;
+use super::guard::Guard;
+use super::response::{Replies, Reply};
+use super::xclient;
+use crate::sasl::{self, Mechanism};
+use crate::{Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Secret, Success};
+
+/// Octets of an AUTH command with its initial response, CRLF included (RFC 4954, section 4); a longer response waits
+/// for the backend to ask.
+const MAX_AUTH: usize = 512;
+/// What a probe calls itself: a name that every syntax check lets pass, and no lookup can belie.
+const PROBE: &str = "[127.0.0.1]";
+
+/// The conversation with a backend.
+pub(super) struct SmtpClient {
+    /// STARTTLS is still to come.
+    starttls: bool,
+    /// XCLIENT is still to come.
+    xclient: bool,
+    goal: Goal,
+    replies: Replies,
+    /// A backend that goes on to take a proxy's commands, of which the client must be kept.
+    guard: Option<Guard>,
+    state: State,
+}
+
+/// What was sent and is not answered.
+enum State {
+    /// AUTH.
+    Auth(Attempt),
+    /// Nothing, and nothing will be: the conversation is over, or TLS has it. Keeps what was awaited last.
+    Done(&'static str),
+    Ehlo,
+    /// Nothing yet: backends greet.
+    Greeting,
+    /// Nothing yet: backends do not greet again after TLS.
+    Secured,
+    StartTls,
+    /// XCLIENT, and the lines of it that wait for the answer.
+    Xclient(VecDeque<String>),
+}
+
+/// A login under way.
+struct Attempt {
+    /// The responses that the backend has not asked for.
+    unsent: VecDeque<Secret>,
+    /// The first of them went with the command too: a backend that overlooks it may ask.
+    at_once: bool,
+}
+
+impl SmtpClient {
+    pub(super) fn new(setting: ClientSetting) -> Self {
+        let ClientSetting { starttls, goal } = setting;
+        let xclient = matches!(&goal, Goal::Login(login) if login.forward == Forward::Xclient);
+        Self { starttls, xclient, goal, replies: Replies::default(), guard: None, state: State::Greeting }
+    }
+
+    /// What a reply leads to; none: go on with the next.
+    fn reply(&mut self, reply: &Reply, out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
+        let phase = self.phase();
+        self.state = match (std::mem::replace(&mut self.state, State::Done(phase)), reply.code) {
+            (_, 421) => return Err(Error::BackendQuit(phase)),
+            (State::Greeting, 220) => self.ehlo(out),
+            (State::Greeting, 400..) => return Err(Error::BackendQuit(phase)),
+            (State::Ehlo, 250) => return self.capable(Capabilities::new(&reply.lines), out),
+            (State::Ehlo, 400..) => return Err(Error::BackendLacks("EHLO")),
+            (State::StartTls, 220) => return Ok(Some(ClientStep::StartTls)),
+            (State::StartTls, 400..) => return Err(Error::BackendLacks("STARTTLS")),
+            (State::Xclient(mut unsent), 220) => match unsent.pop_front() {
+                Some(line) => {
+                    out.extend_from_slice(line.as_bytes());
+                    State::Xclient(unsent)
+                }
+                None => self.ehlo(out),
+            },
+            (State::Xclient(_), 400..) => return Err(Error::BackendLacks("XCLIENT")),
+            (State::Auth(attempt), 334) => State::Auth(attempt.respond(out)?),
+            (State::Auth(attempt), 235) if attempt.is_all_said() => return Ok(Some(self.success(reply))),
+            (State::Auth(_), 400..) => return Ok(Some(ClientStep::Refused(reply.refusal()))),
+            _ => return Err(Error::BackendProtocol(phase)),
+        };
+        Ok(None)
+    }
+
+    /// Says the client's own name, so that it is the one in the message's trace.
+    fn ehlo(&self, out: &mut Vec<u8>) -> State {
+        let name = match &self.goal {
+            Goal::Login(login) => {
+                login.replay.ehlo.clone().unwrap_or_else(|| address_literal(login.client.address.ip()))
+            }
+            Goal::Probe => PROBE.to_owned(),
+        };
+        write(out, &[b"EHLO ", name.as_bytes()]);
+        State::Ehlo
+    }
+
+    fn capable(&mut self, capabilities: Capabilities, out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
+        if self.starttls {
+            if !capabilities.has("STARTTLS") {
+                return Err(Error::BackendLacks("STARTTLS"));
+            }
+            write(out, &[b"STARTTLS"]);
+            self.state = State::StartTls;
+            return Ok(None);
+        }
+        self.state = match &self.goal {
+            Goal::Probe => {
+                write(out, &[b"QUIT"]);
+                return Ok(Some(ClientStep::Probed(capabilities.into_lines())));
+            }
+            Goal::Login(login) if self.xclient => {
+                let mut lines: VecDeque<_> = xclient::lines(login, &capabilities.parameters("XCLIENT")).into();
+                let first = lines.pop_front().ok_or(Error::BackendLacks("XCLIENT"))?;
+                out.extend_from_slice(first.as_bytes());
+                self.xclient = false;
+                State::Xclient(lines)
+            }
+            Goal::Login(login) => {
+                let guarded = capabilities.has("XCLIENT") || capabilities.has("XFORWARD");
+                self.guard = guarded.then(|| Guard::new(capabilities.has("CHUNKING")));
+                State::Auth(Attempt::begin(login, &capabilities, out)?)
+            }
+        };
+        Ok(None)
+    }
+
+    fn success(&mut self, reply: &Reply) -> ClientStep {
+        ClientStep::Success(Success { before: Vec::new(), text: reply.text().to_vec(), guard: self.guard.take() })
+    }
+
+    fn hops(&self) -> Result<(), Error> {
+        match &self.goal {
+            Goal::Login(login) if login.client.ttl == 0 => Err(Error::TooManyHops),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Attempt {
+    fn begin(login: &LoginAtBackend, capabilities: &Capabilities, out: &mut Vec<u8>) -> Result<Self, Error> {
+        if capabilities.takes(Mechanism::Plain) {
+            return Ok(Self::plain(login, out));
+        }
+        if login.authzid.is_some() {
+            return Err(Error::BackendLacks("AUTH PLAIN"));
+        }
+        if !capabilities.takes(Mechanism::Login) {
+            return Err(Error::BackendLacks("AUTH PLAIN or LOGIN"));
+        }
+        write(out, &[b"AUTH LOGIN"]);
+        let unsent = [login.name.as_str().as_bytes(), login.password.expose()].map(encoded).into();
+        Ok(Self { unsent, at_once: false })
+    }
+
+    fn plain(login: &LoginAtBackend, out: &mut Vec<u8>) -> Self {
+        const COMMAND: &[u8] = b"AUTH PLAIN";
+        let response = sasl::plain(login.authzid.as_ref(), &login.name, &login.password);
+        let around = COMMAND.len().saturating_add(b" \r\n".len());
+        let at_once = response.expose().len().saturating_add(around) <= MAX_AUTH;
+        if at_once {
+            write(out, &[COMMAND, b" ", response.expose()]);
+        } else {
+            write(out, &[COMMAND]);
+        }
+        Self { unsent: [response].into(), at_once }
+    }
+
+    /// Sends the response that the backend asks for.
+    fn respond(mut self, out: &mut Vec<u8>) -> Result<Self, Error> {
+        let response = self.unsent.pop_front().ok_or(Error::BackendProtocol("auth"))?;
+        write(out, &[response.expose()]);
+        Ok(self)
+    }
+
+    /// A yes before all was said is the answer to another question.
+    fn is_all_said(&self) -> bool {
+        self.at_once || self.unsent.is_empty()
+    }
+}
+
+impl Client for SmtpClient {
+    fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<ClientStep, Error> {
+        self.hops()?;
+        loop {
+            let sent = out.len();
+            let step = match self.state {
+                State::Done(_) => return Ok(ClientStep::More),
+                State::Secured => {
+                    self.state = self.ehlo(out);
+                    None
+                }
+                _ => match self.replies.next(input, self.phase())? {
+                    Some(reply) => self.reply(&reply, out)?,
+                    None => return Ok(ClientStep::More),
+                },
+            };
+            if matches!(step, Some(ClientStep::StartTls)) && !input.is_empty() {
+                return Err(Error::BytesBehindBackendStarttls);
+            }
+            if out.len() > sent && !input.is_empty() {
+                return Err(Error::BackendProtocol("a reply before it was asked for"));
+            }
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn secured(&mut self) {
+        self.starttls = false;
+        self.replies = Replies::default();
+        self.state = State::Secured;
+    }
+
+    fn phase(&self) -> &'static str {
+        match &self.state {
+            State::Auth(_) => "auth",
+            State::Done(phase) => phase,
+            State::Ehlo => "ehlo",
+            State::Greeting => "greeting",
+            State::Secured => "secured",
+            State::StartTls => "starttls",
+            State::Xclient(_) => "xclient",
+        }
+    }
+}
+
+/// RFC 5321, section 4.1.3: the name of a client that has none.
+fn address_literal(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => format!("[{address}]"),
+        IpAddr::V6(address) => format!("[IPv6:{address}]"),
+    }
+}
+
+fn encoded(octets: &[u8]) -> Secret {
+    Secret::new(Zeroizing::new(STANDARD.encode(octets)).as_bytes())
+}
+
+/// Writes a line. Room is made first: growing in between would leave a copy of a password behind unwiped.
+fn write(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    let length = parts.iter().fold(b"\r\n".len(), |sum, part| sum.saturating_add(part.len()));
+    out.reserve(length);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,75 @@
+//! Where a message ends: at CRLF `.` CRLF, and at nothing that some servers take for it (SMTP smuggling,
+//! CVE-2023-51764 to 51766).
+
+use crate::Error;
+
+/// What the last octets of a message say of its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum EndOfData {
+    /// A CR.
+    Cr,
+    /// A dot at the start of a line.
+    Dot(LineStart),
+    /// CRLF `.` CR.
+    DotCr,
+    /// The start of a line.
+    Line(LineStart),
+    /// Nothing.
+    Text,
+}
+
+/// What a line began behind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum LineStart {
+    /// CRLF.
+    Crlf,
+    /// Something that some servers take for it: a CR or LF alone, or with a NUL.
+    Lenient,
+}
+
+/// The CRLF of the DATA command itself may be the first of the end.
+impl Default for EndOfData {
+    fn default() -> Self {
+        Self::Line(LineStart::Crlf)
+    }
+}
+
+impl EndOfData {
+    /// How many octets there are up to the end; none: it has not come.
+    ///
+    /// # Errors
+    /// [`Error::AmbiguousEndOfData`]: the message ends for some servers, and goes on for others.
+    pub(super) fn find(&mut self, said: &[u8]) -> Result<Option<usize>, Error> {
+        let mut at = 0_usize;
+        while let Some(&octet) = said.get(at) {
+            at = at.saturating_add(1);
+            if *self == Self::DotCr && octet == b'\n' {
+                return Ok(Some(at));
+            }
+            *self = self.then(octet).ok_or(Error::AmbiguousEndOfData)?;
+            if *self == Self::Text {
+                // Most of a message is this.
+                let rest = said.get(at..).unwrap_or_default();
+                let plain = rest.iter().position(|octet| b"\r\n".contains(octet)).unwrap_or(rest.len());
+                at = at.saturating_add(plain);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next state; none: this is no end that all servers read alike.
+    fn then(self, octet: u8) -> Option<Self> {
+        match (self, octet) {
+            (Self::Dot(LineStart::Crlf), b'\r') => Some(Self::DotCr),
+            (Self::DotCr, _) | (Self::Dot(_), b'\r' | b'\n') => None,
+            (Self::Dot(_), 0) => Some(Self::Dot(LineStart::Lenient)),
+            (Self::Cr, b'\n') => Some(Self::Line(LineStart::Crlf)),
+            (_, b'\n') => Some(Self::Line(LineStart::Lenient)),
+            (_, b'\r') => Some(Self::Cr),
+            (Self::Cr, b'.') => Some(Self::Dot(LineStart::Lenient)),
+            (Self::Line(start), b'.') => Some(Self::Dot(start)),
+            (Self::Cr | Self::Line(_), 0) => Some(Self::Line(LineStart::Lenient)),
+            _ => Some(Self::Text),
+        }
+    }
+}
