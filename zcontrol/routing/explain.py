@@ -1,6 +1,7 @@
 """Explain: the way of one login, told to people a sentence a step."""
 
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError, UnusableNameError
+from zcontrol.pool.rendezvous import member_of
 from zcontrol.routing.cache import Entry
 from zcontrol.routing.names import Qualified
 from zcontrol.routing.resolver import Resolver
@@ -77,7 +78,7 @@ def _describe(resolver: Resolver, entry: Entry, told: route_pb2.ExplainResponse)
 
 
 def _choose(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) -> None:
-    """Which backend serves, as far as the pool says; between several, health and hashing decide in the edge."""
+    """Which backend serves, as far as the pool says; health is for the edge to judge."""
     home = told.route.home
     if not home:
         home = pool.defaults.http if service == "http" else pool.defaults.mail
@@ -88,12 +89,26 @@ def _choose(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) 
         told.failure = f"nothing serves {service} for {home!r}: " + (", ".join(map(_state, members)) or "no backend")
         return
     told.steps.append(f"served by {', '.join(map(_state, usable))}")
-    if len(usable) > 1:
-        told.steps.append("several can; the edge chooses by health, weight and the account's hash")
+    backend = usable[0] if len(usable) == 1 else _member(pool, home, usable, told)
+    if not backend:
         return
-    backend = usable[0]
     told.backend = backend.name
     told.endpoint = f"{backend.host}:{_port(backend, service)}"
+
+
+def _member(
+    pool: pool_pb2.Pool, home: str, members: list[pool_pb2.Backend], told: route_pb2.ExplainResponse
+) -> pool_pb2.Backend | None:
+    kinds = {group.name: group.kind for group in pool.groups}
+    if kinds.get(home) != pool_pb2.GROUP_KIND_SHARED:
+        told.steps.append("any of them may serve: the edge takes the next one that is well, by weight")
+        return None
+    member = member_of(told.route.account, members)
+    if member:
+        told.steps.append(f"the account's hash and the weights choose {member.name}, unless control calls it down")
+    else:
+        told.failure = "no member takes new sessions: raise a weight, or undrain one"
+    return member
 
 
 def _serves(backend: pool_pb2.Backend, home: str) -> bool:

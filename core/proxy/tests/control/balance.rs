@@ -204,3 +204,22 @@ fn a_member_whose_logins_fail_comes_last_unless_most_fail() {
     let firsts: std::collections::HashSet<_> = (0..200).map(|_| candidates()[0].backend.name.to_string()).collect();
     assert_eq!(firsts.len(), 4, "three of four: more likely it is the edge");
 }
+
+#[test]
+fn control_and_edge_choose_the_same_member() {
+    let rows = include_str!("../../../../tests/data/rendezvous.csv").lines().filter(|line| !line.starts_with('#'));
+    for row in rows {
+        let fields: Vec<_> = row.split(',').collect();
+        let [account, weights @ .., chosen] = &*fields else { panic!("{row}") };
+        let members =
+            ["store-0", "Store-1", "store-2"].iter().zip(weights).enumerate().map(|(number, (name, weight))| {
+                let weight = Some(weight.parse().unwrap());
+                let backend = backend(name, &format!("127.0.1.{number}"), 143);
+                Backend { group: "store".into(), weight, ..backend }
+            });
+        let pools = Pools::new(HEALTH);
+        pools.apply_snapshot(pool(1, members.collect()), false).unwrap();
+        let candidates = pools.candidates("store", account, Service::Imap).unwrap();
+        assert_eq!(&*candidates[0].backend.name, *chosen, "{row}");
+    }
+}
