@@ -28,7 +28,7 @@ def weight(member: pool_pb2.Backend) -> int:
 
 
 def score(account: str, name: str, share: int) -> float:
-    """Weighted rendezvous: FNV-1a over account, NUL and name, splitmix64's finish, weight / -ln of that as a fraction."""
+    """Weighted rendezvous: FNV-1a of account, NUL and name, splitmix64's finish, weight / -ln of it as a fraction."""
     mask = (1 << 64) - 1
     key = 0xCBF2_9CE4_8422_2325
     for octet in (*account.encode(), 0, *name.encode().lower()):
@@ -39,6 +39,5 @@ def score(account: str, name: str, share: int) -> float:
     return share / -math.log(((key >> 11) + 0.5) / (1 << 53))
 
 
-def _state(member: pool_pb2.Backend) -> pool_pb2.BackendState:
-    unset = member.state == pool_pb2.BACKEND_STATE_UNSPECIFIED
-    return pool_pb2.BACKEND_STATE_ACTIVE if unset else member.state
+def _state(member: pool_pb2.Backend) -> pool_pb2.BackendState.ValueType:
+    return member.state or pool_pb2.BACKEND_STATE_ACTIVE
