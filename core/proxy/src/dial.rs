@@ -40,7 +40,7 @@ pub struct Terms<'a> {
 /// Connects. `ends` are the client's address and the one it connected to, for a PROXY header; none: a probe of ours.
 ///
 /// # Errors
-/// [`Error::BackendIo`], [`Error::BackendTimeout`], [`Error::BackendTls`].
+/// [`Error::BackendIo`], [`Error::BackendTimeout`], [`Error::BackendTls`], [`Error::Exhausted`].
 pub async fn open(
     target: Target<'_>,
     terms: Terms<'_>,
@@ -50,10 +50,18 @@ pub async fn open(
     let tcp = tokio::time::timeout(terms.timeout, connecting)
         .await
         .map_err(|_| Error::BackendTimeout("connect"))?
-        .map_err(|error| Error::BackendIo { step: "connect", kind: error.kind() })?;
+        .map_err(|error| unconnected(&error))?;
     match target.endpoint.tls {
         EndpointTls::Implicit => secure(Stream::Plain(tcp), target, terms).await,
         EndpointTls::Off | EndpointTls::Starttls => Ok(Stream::Plain(tcp)),
+    }
+}
+
+fn unconnected(error: &io::Error) -> Error {
+    if crate::sys::is_exhausted(error) {
+        Error::Exhausted(error.to_string().into())
+    } else {
+        Error::BackendIo { step: "connect", kind: error.kind() }
     }
 }
 

@@ -75,6 +75,9 @@ pub enum Error {
     /// The backend is a listener of this very edge.
     #[error("backend {0} is a listener of ours: mend its host or port with `zproxy pool update`")]
     BackendIsUs(std::net::SocketAddr),
+    /// The operating system has no descriptor or memory left for a connection to the backend.
+    #[error("no room for a connection to a backend ({0}): raise the limit of open files, or add an edge")]
+    Exhausted(Box<str>),
     /// No byte either way for longer than allowed.
     #[error("idle for too long")]
     Idle,
@@ -157,6 +160,7 @@ impl Error {
             | Self::ClientProtocol(_)
             | Self::ClientTimeout(_)
             | Self::ClientTls(_)
+            | Self::Exhausted(_)
             | Self::Idle
             | Self::Kicked
             | Self::LookupFailed(_)
@@ -178,6 +182,7 @@ impl Error {
             | Self::AddressNotAllowed
             | Self::AuthzidRefused
             | Self::BackendIsUs(_)
+            | Self::Exhausted(_)
             | Self::Idle
             | Self::Kicked
             | Self::LookupFailed(_)

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
@@ -47,6 +48,13 @@ pub fn probe_free(address: SocketAddr) -> io::Result<()> {
     }
     socket.bind(&address.into())?;
     socket.listen(1)
+}
+
+/// Whether descriptors or memory ran out: our own fault, or the machine's, never the other side's.
+#[must_use]
+pub fn is_exhausted(error: &io::Error) -> bool {
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| exhausted.iter().any(|it| it.raw_os_error() == code))
 }
 
 /// Sets what every connection of ours has: no Nagle (a greeting must not wait for an acknowledgement), keep-alive, and

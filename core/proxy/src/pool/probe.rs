@@ -35,12 +35,16 @@ async fn watch(probed: Probed, shared: Arc<Shared>, room: Arc<Semaphore>) {
         let setup = shared.setup.load_full();
         let place = room.acquire().await;
         let result = match timeout(setup.config.health.timeout, probe(&probed, &setup)).await {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(_) if !probed.is_resolved() => Err("host name does not resolve".to_owned()),
-            Err(_) => Err(format!("no answer to a probe within {:?}", setup.config.health.timeout)),
+            // It says something of us, and nothing of the backend.
+            Ok(Err(Error::Exhausted(_))) => None,
+            Ok(result) => Some(result.map_err(|error| error.to_string())),
+            Err(_) if !probed.is_resolved() => Some(Err("host name does not resolve".to_owned())),
+            Err(_) => Some(Err(format!("no answer to a probe within {:?}", setup.config.health.timeout))),
         };
         drop(place);
-        shared.pools.probed(&probed, result);
+        if let Some(result) = result {
+            shared.pools.probed(&probed, result);
+        }
         sleep(shared.jitter(setup.config.health.interval)).await;
     }
 }

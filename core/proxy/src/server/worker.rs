@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
@@ -15,6 +14,7 @@ use super::Shared;
 use super::door::Door;
 use crate::metrics::Metrics;
 use crate::session::{self, Arrival};
+use crate::sys;
 
 /// How long accept rests when descriptors, memory or room ran out: long enough not to spin, short enough that clients
 /// in the backlog do not notice.
@@ -88,15 +88,10 @@ async fn accept(listener: &TcpListener, door: &Door, shared: &Arc<Shared>) {
                 serving.await;
             });
         }
-        Err(error) if exhausted(&error) => rest(shared, &error.to_string()).await,
+        Err(error) if sys::is_exhausted(&error) => rest(shared, &error.to_string()).await,
         // The client left between its connect and our accept.
         Err(_) => {}
     }
-}
-
-fn exhausted(error: &io::Error) -> bool {
-    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| exhausted.iter().any(|it| it.raw_os_error() == code))
 }
 
 async fn rest(shared: &Shared, why: &str) {
