@@ -87,6 +87,7 @@ fn login(choice: u8) -> LoginAtBackend {
         replay: Replay {
             id: if choice & 16 == 0 { Vec::new() } else { vec![("name".into(), Some("\"fuzz\\".into()))] },
             utf8: choice & 32 != 0,
+            ehlo: (choice & 16 != 0).then(|| "fuzz+box".into()),
             ..Replay::default()
         },
     }

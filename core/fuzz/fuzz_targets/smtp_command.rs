@@ -1,0 +1,7 @@
+//! What SMTP clients say.
+#![no_main]
+
+use zproxy_fuzz::hear_client;
+use zproxy_protocol::smtp::Submission;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hear_client(&Submission, data));
