@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from servers.zproxy import Zproxy
     from zcontrol.demo.dovecot import MailboxServer
 
-LOGIN = {
-    "imap": b"a LOGIN gesang@gec-course.com demo\r\n",
-    "pop3": b"USER gesang@gec-course.com\r\nPASS demo\r\n",
-}
 ACCOUNTS = {"mbox-1": "gesang@gec-course.com", "mbox-2": "sarbini@gec-course.com"}
 
 
@@ -53,29 +49,6 @@ def test_an_ipv6_client_is_told_as_one(visitor: Visitor, mailboxes: dict[str, Ma
         first = f"PROXY TCP6 {client_address} 2001:db8::ff 40000 143\r\n".encode()
         _log_in(visitor, "imap", account, first)
         assert login_from(mailboxes[server], client_address).user == account
-
-
-@pytest.mark.parametrize("listener", ["imap", "pop3"])
-def test_a_header_where_none_is_expected_never_becomes_an_address(
-    listener: str, visitor: Visitor, mailboxes: dict[str, MailboxServer]
-) -> None:
-    forged = "198.51.100.66"
-    header = f"PROXY TCP4 {forged} 203.0.113.9 1 143\r\n".encode()
-    with visitor.connect(Way(listener=listener), first=header) as client, client.makefile("rb") as said:
-        client.sendall(LOGIN[listener])
-        assert any(b"Logged in" in line for line in said)
-    assert login_from(mailboxes["mbox-1"], visitor.address).service == listener
-    assert forged not in mailboxes["mbox-1"].log_file.read_text()
-
-
-@pytest.mark.parametrize("listener", ["imap_proxied", "pop3_proxied"])
-def test_a_client_without_a_header_where_one_is_due_is_closed_without_a_word(listener: str, visitor: Visitor) -> None:
-    with visitor.connect(Way(listener=listener), first=b"a CAPABILITY\r\nCAPA\r\n") as client:
-        try:
-            assert client.recv(1000) == b""
-        except ConnectionResetError:
-            # As good: what it had sent was not read.
-            return
 
 
 def test_an_address_that_the_client_claims_in_its_own_id_is_dropped(

@@ -1,4 +1,4 @@
-"""SIGHUP: a new config takes force without a session lost; a faulty one is refused whole."""
+"""What takes force without a restart: listeners, the records' file, the directory's file."""
 
 from __future__ import annotations
 
@@ -30,33 +30,6 @@ def zproxy(tmp_path: Path, authority: Authority, mailboxes: dict[str, MailboxSer
 @pytest.fixture
 def visitor(zproxy: Zproxy, authority: Authority) -> Visitor:
     return Visitor(zproxy=zproxy, context=authority.client_context())
-
-
-def shown_certificate(visitor: Visitor) -> bytes | None:
-    with visitor.connect(WAYS["IMAPS"]) as client:
-        return client.getpeercert(binary_form=True)
-
-
-def test_a_certificate_is_swapped_under_open_sessions(zproxy: Zproxy, visitor: Visitor, authority: Authority) -> None:
-    before = shown_certificate(visitor)
-    with visitor.imap(WAYS["IMAPS"]) as client:
-        client.login(BUDI, "demo")
-        renewed = authority.issue(visitor.host)
-        zproxy.config["certificates"] = [
-            {"certificate_file": str(renewed.certificate_file), "key_file": str(renewed.key_file)}
-        ]
-        zproxy.reload()
-        until(lambda: shown_certificate(visitor) != before)
-        assert client.select(readonly=True) == ("OK", [b"1"])
-
-
-def test_a_faulty_file_is_refused_whole_and_named_in_the_log(zproxy: Zproxy, visitor: Visitor) -> None:
-    good = zproxy.config["listeners"]
-    zproxy.config |= {"listeners": good[:1], "hostnam": "mail.example"}
-    zproxy.reload()
-    until(lambda: "hostnam" in zproxy.errors())
-    for way in WAYS:
-        assert "lives on mbox-2" in visitor.read_first(WAYS[way], BUDI)
 
 
 def test_a_listener_comes_and_another_goes_and_its_sessions_stay(zproxy: Zproxy, visitor: Visitor) -> None:
