@@ -84,7 +84,7 @@ fn sasl_code(refused: &sasl::Refused) -> &'static str {
 }
 
 impl<'a> Command<'a> {
-    /// Reads a line that [`line`] gave.
+    /// Reads a line that [`line()`] gave.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, Bad> {
         // RFC 5321, section 4.1.1: white space before the CRLF is to be overlooked.
         let (keyword, argument) = split(line.trim_ascii_end());
