@@ -12,10 +12,10 @@ import pytest
 from servers.fake_backend import FakeBackend
 from servers.fake_mailbox import imap
 from servers.front import ALICE, BOB, IMPLICIT, PORTS, STARTTLS, Front
-from servers.own_address import own_address
 from servers.said import NOOP, WRONG
 from servers.waiting import until
 from zcontrol.demo.accounts import HOSTNAME
+from zcontrol.demo.loopback import own_address
 from zcontrol.v1 import pool_pb2, pool_pb2_grpc
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Self
 
 from servers import fake_mailbox, said
 from servers.fake_backend import FakeBackend
-from servers.own_address import own_address
 from servers.raw_client import RawClient
 from servers.waiting import until
 from servers.zproxy import LISTENERS, Zproxy
 from zcontrol.demo.accounts import HOSTNAME
+from zcontrol.demo.loopback import own_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import threading
 from typing import NamedTuple, Self
 
 from servers.fake_backend import LINGER_NOT
-from servers.own_address import own_address
+from zcontrol.demo.loopback import own_address
 
 PATIENCE_SECONDS = 15
 # A peer that takes nothing for so long does not read.

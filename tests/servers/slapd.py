@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from servers.own_address import own_address
 from servers.pausing import pause, resume
 from servers.waiting import until
+from zcontrol.demo.loopback import own_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
