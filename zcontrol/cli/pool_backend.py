@@ -9,7 +9,7 @@ from zcontrol.cli.call import Call, ExitCode, api_command, fail
 from zcontrol.cli.options import word_option, word_parser
 from zcontrol.cli.pool import Change, Name, app, show_change
 from zcontrol.pool import model
-from zcontrol.pool.rules import FORWARDS_OF_ONE
+from zcontrol.pool.rules import FORWARD_SERVICES
 from zcontrol.v1 import pool_pb2
 
 
@@ -41,6 +41,7 @@ class Wish:
     host: Annotated[str | None, typer.Option(help="Its IP address or DNS name.")] = None
     imap: Annotated[Port | None, port_option("imap")] = None
     pop3: Annotated[Port | None, port_option("pop3")] = None
+    submission: Annotated[Port | None, port_option("submission")] = None
     tls: Annotated[int | None, word_option(pool_pb2.BackendTls.DESCRIPTOR, "TLS of its services.")] = None
     verify: Annotated[
         int | None, word_option(pool_pb2.Verify.DESCRIPTOR, "Whether its certificate is checked; unset: full.")
@@ -60,7 +61,7 @@ class Wish:
         """Change what is given, and leave the rest as it is."""
         _set(backend, host=self.host, group=self.group, weight=self.weight)
         _set(backend, max_sessions=self.max_sessions, state=self.state)
-        given = {"imap": self.imap, "pop3": self.pop3}
+        given = {"imap": self.imap, "pop3": self.pop3, "submission": self.submission}
         endpoints = {field.name: endpoint for field, endpoint in backend.endpoints.ListFields()}
         backend.ClearField("endpoints")
         for service, port in given.items():
@@ -80,7 +81,7 @@ class Wish:
         else:
             _set(endpoint, verify=self.verify, verify_name=self.verify_name, pin_sha256=self.pin_sha256)
         for forward in self.forward or ():
-            if FORWARDS_OF_ONE.get(forward, service) == service:
+            if service in FORWARD_SERVICES.get(forward, (service,)):
                 _set(endpoint, forward=forward)
 
 

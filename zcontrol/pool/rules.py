@@ -106,9 +106,9 @@ def _check_endpoint(service: str, endpoint: pool_pb2.Endpoint) -> Iterator[Fault
         yield Fault(path="verify_name", found=shown(endpoint.verify_name), problem=problem)
     if endpoint.pin_sha256 and not _SHA256.fullmatch(endpoint.pin_sha256):
         yield Fault(path="pin_sha256", found=shown(endpoint.pin_sha256), problem="not a SHA-256; write 64 hex digits")
-    only = FORWARDS_OF_ONE.get(endpoint.forward)
-    if only is not None and service != only:
-        problem = f'is for {only} alone; write "proxy_v2" if the backend expects it, or "none"'
+    knowing = FORWARD_SERVICES.get(endpoint.forward, (service,))
+    if service not in knowing:
+        problem = f'is for {" and ".join(knowing)} alone; write "proxy_v2" if the backend expects it, or "none"'
         found = shown(word(pool_pb2.Forward.DESCRIPTOR, endpoint.forward))
         yield Fault(path="forward", found=found, problem=problem)
 
@@ -125,9 +125,9 @@ def _is_host(text: str) -> bool:
 LARGEST_WEIGHT = 10_000
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
-# Ways to tell the client's address that only one service knows.
-FORWARDS_OF_ONE: dict[int, str] = {
-    pool_pb2.FORWARD_ID: "imap",
-    pool_pb2.FORWARD_XCLIENT: "pop3",
-    pool_pb2.FORWARD_XOIP: "pop3",
+# Ways to tell the client's address that only some services know.
+FORWARD_SERVICES: dict[int, tuple[str, ...]] = {
+    pool_pb2.FORWARD_ID: ("imap",),
+    pool_pb2.FORWARD_XCLIENT: ("pop3", "submission"),
+    pool_pb2.FORWARD_XOIP: ("pop3",),
 }

@@ -80,10 +80,14 @@ def _describe(resolver: Resolver, entry: Entry, told: route_pb2.ExplainResponse)
 def _choose(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) -> None:
     """Which backend serves, as far as the pool says; health is for the edge to judge."""
     home = told.route.home
+    default = {"http": pool.defaults.http, "submission": pool.defaults.submission}.get(service, pool.defaults.mail)
     if not home:
-        home = pool.defaults.http if service == "http" else pool.defaults.mail
+        home = default
         told.steps.append(f"no home of its own, by default {home or 'none'!r}")
-    members = [backend for backend in pool.backends if home in (backend.name, backend.group) and home]
+    elif service == "submission" and default and not any(_port(member, service) for member in _members(pool, home)):
+        told.steps.append(f"{home!r} has no submission endpoint, so the default {default!r} takes it")
+        home = default
+    members = _members(pool, home)
     usable = [backend for backend in members if _serves(backend, home) and _port(backend, service)]
     if not usable:
         told.failure = f"nothing serves {service} for {home!r}: " + (", ".join(map(_state, members)) or "no backend")
@@ -94,6 +98,10 @@ def _choose(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) 
         return
     told.backend = backend.name
     told.endpoint = f"{backend.host}:{_port(backend, service)}"
+
+
+def _members(pool: pool_pb2.Pool, home: str) -> list[pool_pb2.Backend]:
+    return [backend for backend in pool.backends if home and home in (backend.name, backend.group)]
 
 
 def _member(

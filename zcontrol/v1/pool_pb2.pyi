@@ -117,7 +117,9 @@ class _ForwardEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Forward.Value
     FORWARD_ID: _Forward.ValueType  # 2
     """IMAP ID with `x-originating-ip` and its kin; the backend must trust us to believe it."""
     FORWARD_XCLIENT: _Forward.ValueType  # 3
-    """POP3 XCLIENT, as Dovecot takes it."""
+    """POP3 XCLIENT, as Dovecot takes it; submission XCLIENT, as Postfix and Dovecot do (the backend must list us in
+    `smtpd_authorized_xclient_hosts` or `login_trusted_networks`).
+    """
     FORWARD_XOIP: _Forward.ValueType  # 4
     """POP3 XOIP, as Zimbra takes it."""
     FORWARD_PROXY_V1: _Forward.ValueType  # 5
@@ -130,7 +132,9 @@ FORWARD_NONE: Forward.ValueType  # 1
 FORWARD_ID: Forward.ValueType  # 2
 """IMAP ID with `x-originating-ip` and its kin; the backend must trust us to believe it."""
 FORWARD_XCLIENT: Forward.ValueType  # 3
-"""POP3 XCLIENT, as Dovecot takes it."""
+"""POP3 XCLIENT, as Dovecot takes it; submission XCLIENT, as Postfix and Dovecot do (the backend must list us in
+`smtpd_authorized_xclient_hosts` or `login_trusted_networks`).
+"""
 FORWARD_XOIP: Forward.ValueType  # 4
 """POP3 XOIP, as Zimbra takes it."""
 FORWARD_PROXY_V1: Forward.ValueType  # 5

@@ -35,7 +35,8 @@ pub struct Pool {
     groups: Box<[Group]>,
     /// Names of backends and groups, and hosts that are one backend's alone; all in the form of [`key`].
     homes: HashMap<Box<str>, Home>,
-    default_mail: Option<Home>,
+    /// By [`Service::index`].
+    defaults: [Option<Home>; Service::ALL.len()],
 }
 
 /// A server we connect to.
@@ -164,12 +165,26 @@ enum Kind {
 }
 
 impl Pool {
-    /// What a home means: a name outranks a host, neither has case. An empty one is the default for mail.
-    fn home(&self, home: &str) -> Option<Home> {
+    /// What a home means: a name outranks a host, neither has case. An empty one is the default of the service, and so
+    /// is one that does not offer a service which may leave home.
+    fn home(&self, home: &str, service: Service) -> Option<Home> {
+        let default = self.defaults[service.index()];
         if home.is_empty() {
-            return self.default_mail;
+            return default;
         }
-        self.homes.get(key(home).as_str()).copied()
+        let own = self.homes.get(key(home).as_str()).copied()?;
+        match default {
+            Some(default) if service.may_leave_home() && !self.offers(own, service) => Some(default),
+            _ => Some(own),
+        }
+    }
+
+    fn offers(&self, home: Home, service: Service) -> bool {
+        let has_endpoint = |index: usize| self.backends[index].endpoints[service.index()].is_some();
+        match home {
+            Home::Backend(index) => has_endpoint(index),
+            Home::Group(index) => self.groups[index].members.iter().any(|&member| has_endpoint(member)),
+        }
     }
 }
 

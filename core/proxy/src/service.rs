@@ -1,6 +1,6 @@
 //! The services a session may be of, and the protocol each speaks.
 
-use zproxy_protocol::{Protocol, imap::Imap, pop3::Pop3};
+use zproxy_protocol::{Protocol, imap::Imap, pop3::Pop3, smtp::Submission};
 
 /// A mail service.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -9,16 +9,28 @@ pub enum Service {
     Imap,
     /// POP3.
     Pop3,
+    /// SMTP submission.
+    Submission,
 }
 
 impl Service {
     /// All of them, in the order of [`Service::index`].
-    pub const ALL: [Self; 2] = [Self::Imap, Self::Pop3];
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Submission];
 
     /// Place in tables with one entry a service.
     #[must_use]
     pub fn index(self) -> usize {
         self as usize
+    }
+
+    /// Whether a user whose home does not offer it is served by the pool's default: a mailbox is in one place, but mail
+    /// may leave from anywhere.
+    #[must_use]
+    pub fn may_leave_home(self) -> bool {
+        match self {
+            Self::Imap | Self::Pop3 => false,
+            Self::Submission => true,
+        }
     }
 
     /// Its name in config, records and metrics.
@@ -33,6 +45,7 @@ impl Service {
         match self {
             Self::Imap => &Imap,
             Self::Pop3 => &Pop3,
+            Self::Submission => &Submission,
         }
     }
 }

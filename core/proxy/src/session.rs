@@ -209,6 +209,11 @@ impl Session {
         let LoggedIn { stream, rest, success, account, backend, lease } = logged_in;
         self.record.step("welcome");
         let front = client.welcome(&success).await?;
+        let back = (stream, rest);
+        let splice = match success.guard {
+            None => Splice::new(front, back),
+            Some(guard) => Splice::guarded(front, back, guard),
+        };
         self.record.step("splice");
         self.count_login("ok");
         let entry = self.shared.sessions.enter(Facts {
@@ -220,7 +225,7 @@ impl Session {
             listener: Arc::clone(&self.listening.listener.name),
             tls: self.record.tls_facts().map_or("", |facts| facts.version),
         });
-        Ok(Joined { splice: Splice::new(front, (stream, rest)), entry, lease })
+        Ok(Joined { splice, entry, lease })
     }
 
     fn count_login(&self, outcome: &'static str) {

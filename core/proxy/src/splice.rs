@@ -4,6 +4,7 @@
 //! once is kept. Where both sides are plain and bytes stream, they move by splice(2) and are never seen.
 
 mod direction;
+mod gate;
 mod pipe;
 mod quiet;
 
@@ -14,13 +15,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use zproxy_protocol::smtp::Guard;
 use zproxy_protocol::{Input, Protocol};
 
 use crate::error::EndedBy;
 use crate::sessions::{Ending, Live};
 use crate::stream::Stream;
 use crate::{Error, sys};
-use direction::Direction;
+use direction::{Broken, Direction, Progress};
+use gate::{Gate, Shut};
 use quiet::Quiet;
 
 /// No byte for so long means that nobody is in the middle of something (a command and its answer are closer).
@@ -35,6 +38,8 @@ pub struct Splice {
     backend: Stream,
     from_client: Direction,
     from_backend: Direction,
+    /// Between client and backend where the backend would believe the client too much.
+    gate: Option<Box<Gate>>,
     quiet: Quiet,
     /// When a byte last moved.
     moved: Instant,
@@ -60,10 +65,23 @@ impl Splice {
             backend,
             from_client: Direction::new(from_client.bytes(), both_plain),
             from_backend: Direction::new(from_backend.bytes(), both_plain),
+            gate: None,
             quiet: Quiet::default(),
             moved: Instant::now(),
             first_end: None,
         }
+    }
+
+    /// Joins two connections with a guard between them, which sees every octet.
+    #[must_use]
+    pub fn guarded(client: (Stream, Input), backend: (Stream, Input), guard: Guard) -> Self {
+        let mut gate = Box::new(Gate::new(guard, client.1.bytes()));
+        gate.backend_says(backend.1.bytes());
+        let mut splice = Self::new((client.0, Input::new()), backend);
+        splice.gate = Some(gate);
+        splice.from_client = Direction::new(&[], false);
+        splice.from_backend.never_pipe();
+        splice
     }
 
     /// Moves bytes until a side closes, nothing moves for `idle`, or an operator ends it.
@@ -136,12 +154,19 @@ impl Splice {
     }
 
     fn poll_move(&mut self, cx: &mut Context<'_>, live: &Live) -> Poll<Ended> {
-        let up = self.from_client.poll(cx, &mut self.client, &mut self.backend, |bytes| self.quiet.client_said(bytes));
-        if let Err(ended) = self.account(up, EndedBy::Client, &live.from_client) {
+        if let Err(ended) = self.poll_from_client(cx, live) {
             return Poll::Ready(ended);
         }
-        let down =
-            self.from_backend.poll(cx, &mut self.backend, &mut self.client, |bytes| self.quiet.backend_said(bytes));
+        let down = self.from_backend.poll(cx, &mut self.backend, &mut self.client, |bytes| {
+            self.quiet.backend_said(bytes);
+            if let Some(gate) = &mut self.gate {
+                gate.backend_says(bytes);
+            }
+        });
+        if self.gate.is_some() && down.as_ref().is_ok_and(|down| down.bytes > 0) {
+            // What the gate holds may pass now.
+            cx.waker().wake_by_ref();
+        }
         if let Err(ended) = self.account(down, EndedBy::Backend, &live.from_backend) {
             return Poll::Ready(ended);
         }
@@ -153,10 +178,32 @@ impl Splice {
         }
     }
 
+    fn poll_from_client(&mut self, cx: &mut Context<'_>, live: &Live) -> Result<(), Ended> {
+        let up = match &mut self.gate {
+            None => {
+                let seen = |bytes: &[u8]| self.quiet.client_said(bytes);
+                self.from_client.poll(cx, &mut self.client, &mut self.backend, seen)
+            }
+            Some(gate) => {
+                let ends = (&mut self.client, &mut self.backend);
+                match gate.poll(cx, ends, &mut self.from_client, &mut self.from_backend) {
+                    Ok(progress) => Ok(progress),
+                    Err(Shut::Client(kind)) => Err(Broken { reading: true, kind }),
+                    Err(Shut::Backend(kind)) => Err(Broken { reading: false, kind }),
+                    Err(Shut::Guard(fault)) => {
+                        let error = Error::from(fault);
+                        return Err(Ended { by: error.ended_by(), error: Some(error) });
+                    }
+                }
+            }
+        };
+        self.account(up, EndedBy::Client, &live.from_client)
+    }
+
     /// Books what a direction moved; `source` is who sends in it.
     fn account(
         &mut self,
-        progress: Result<direction::Progress, direction::Broken>,
+        progress: Result<Progress, Broken>,
         source: EndedBy,
         counter: &AtomicU64,
     ) -> Result<(), Ended> {

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use zproxy_protocol::Input;
+use zproxy_protocol::smtp::Guard;
 use zproxy_proxy::error::EndedBy;
 use zproxy_proxy::service::Service;
 use zproxy_proxy::sessions::{Ending, Entry, Facts, Filter, Sessions};
@@ -186,4 +187,56 @@ async fn a_pop3_session_is_kicked_without_a_word() {
     let mut heard = Vec::new();
     let _ = stage.client.read_to_end(&mut heard).await;
     assert!(heard.is_empty());
+}
+
+#[tokio::test]
+async fn a_guarded_session_keeps_xclient_from_its_backend_and_answers_in_its_place() {
+    let (mut client, client_side) = pair().await;
+    let (mut backend, backend_side) = pair().await;
+    let sessions = Arc::new(Sessions::default());
+    let entry = sessions.enter(facts(Service::Submission));
+    let splice = Splice::guarded(
+        (Stream::Plain(client_side), input(b"RSET\r\nXCLI")),
+        (Stream::Plain(backend_side), input(b"")),
+        Guard::new(false),
+    );
+    tokio::spawn(async move { run(splice, entry, Service::Submission, LONG).await });
+    client.write_all(b"ENT ADDR=192.0.2.1\r\nNOOP\r\n").await.unwrap();
+    let mut said = [0; 6];
+    backend.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"RSET\r\n");
+    backend.write_all(b"250 2.0.0 reset\r\n").await.unwrap();
+    backend.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"NOOP\r\n");
+    backend.write_all(b"250 2.0.0 noop\r\n").await.unwrap();
+    drop(backend);
+    let mut heard = String::new();
+    client.read_to_string(&mut heard).await.unwrap();
+    let codes: Vec<_> = heard.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(codes, ["250", "550", "250"], "{heard}");
+}
+
+#[tokio::test]
+async fn a_guarded_message_passes_byte_for_byte() {
+    let (mut client, client_side) = pair().await;
+    let (mut backend, backend_side) = pair().await;
+    let sessions = Arc::new(Sessions::default());
+    let entry = sessions.enter(facts(Service::Submission));
+    let front = (Stream::Plain(client_side), input(b""));
+    let splice = Splice::guarded(front, (Stream::Plain(backend_side), input(b"")), Guard::new(false));
+    tokio::spawn(async move { run(splice, entry, Service::Submission, LONG).await });
+    client.write_all(b"DATA\r\n").await.unwrap();
+    let mut said = [0; 6];
+    backend.read_exact(&mut said).await.unwrap();
+    backend.write_all(b"354 go on\r\n").await.unwrap();
+    let mut heard = [0; 11];
+    client.read_exact(&mut heard).await.unwrap();
+    let mut message = b"XCLIENT is only a word here\r\n".repeat(100_000);
+    message.extend_from_slice(b".\r\n");
+    let sent = message.clone();
+    let sending = tokio::spawn(async move { client.write_all(&message).await.map(|()| client) });
+    let mut got = vec![0; sent.len()];
+    backend.read_exact(&mut got).await.unwrap();
+    assert!(got == sent, "the message was changed");
+    drop(sending.await.unwrap().unwrap());
 }

@@ -65,8 +65,9 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
     let service = match message.protocol() {
         wire::Protocol::Imap => Some(Service::Imap),
         wire::Protocol::Pop3 => Some(Service::Pop3),
+        wire::Protocol::Submission => Some(Service::Submission),
         wire::Protocol::Unspecified => {
-            faults.push(invalid(&key("protocol"), "is missing: \"imap\" or \"pop3\"".into()));
+            faults.push(invalid(&key("protocol"), "is missing: \"imap\", \"pop3\" or \"submission\"".into()));
             None
         }
     };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Faults, duration, invalid};
+use crate::service::Service;
 use crate::wire;
 
 /// Bounds of one edge.
@@ -74,7 +75,7 @@ pub struct Timeouts {
     /// From connected to logged in at the backend.
     pub backend_login: Duration,
     /// No byte either way, by [`Service::index`](crate::service::Service::index).
-    pub idle: [Duration; 2],
+    pub idle: [Duration; Service::ALL.len()],
     /// Before a refusal is told.
     pub auth_failure_delay: Duration,
     /// `TCP_USER_TIMEOUT`.
@@ -93,7 +94,12 @@ impl Timeouts {
             connect: of("connect", &message.connect, 5),
             backend_login: of("backend_login", &message.backend_login, 20),
             // RFC 9051, 5.4 asks for 30 minutes at least, RFC 1939 for 10: a little more, so that the backend ends first.
-            idle: [of("imap_idle", &message.imap_idle, 35 * 60), of("pop3_idle", &message.pop3_idle, 11 * 60)],
+            // RFC 5321, 4.5.3.2: a client may wait 10 minutes for the answer to its message.
+            idle: [
+                of("imap_idle", &message.imap_idle, 35 * 60),
+                of("pop3_idle", &message.pop3_idle, 11 * 60),
+                of("submission_idle", &message.submission_idle, 11 * 60),
+            ],
             // Above the backends' own delay (Dovecot: 2 s), so that the moment of a refusal does not tell its reason.
             auth_failure_delay: of("auth_failure_delay", &message.auth_failure_delay, 3),
             tcp_user: of("tcp_user", &message.tcp_user, 120),

@@ -78,19 +78,30 @@ impl TryFrom<&wire::Pool> for Pool {
             };
             groups[*group].1.push(index);
         }
-        let default_mail = default_mail(message, &homes)?;
+        let defaults = defaults(message.defaults.as_ref(), &homes)?;
         add_hosts(&mut homes, &backends);
         let groups = groups.into_iter().map(|(kind, members)| Group { kind, members: members.into() });
         let groups = groups.collect();
-        Ok(Self { version: message.version, backends: backends.into(), groups, homes, default_mail })
+        Ok(Self { version: message.version, backends: backends.into(), groups, homes, defaults })
     }
 }
 
-fn default_mail(message: &wire::Pool, homes: &HashMap<Box<str>, Home>) -> Result<Option<Home>, BadPool> {
-    match message.defaults.as_ref().map_or("", |defaults| defaults.mail.as_str()) {
-        "" => Ok(None),
-        name => homes.get(key(name).as_str()).copied().map(Some).ok_or_else(|| BadPool::Default(name.to_owned())),
+fn defaults(
+    message: Option<&wire::Defaults>,
+    homes: &HashMap<Box<str>, Home>,
+) -> Result<[Option<Home>; Service::ALL.len()], BadPool> {
+    let mut defaults = [None; Service::ALL.len()];
+    for service in Service::ALL {
+        let name = message.map_or("", |message| match service {
+            Service::Imap | Service::Pop3 => message.mail.as_str(),
+            Service::Submission => message.submission.as_str(),
+        });
+        if !name.is_empty() {
+            let home = homes.get(key(name).as_str()).ok_or_else(|| BadPool::Default(name.to_owned()))?;
+            defaults[service.index()] = Some(*home);
+        }
     }
+    Ok(defaults)
 }
 
 /// A host is a home too, unless several backends share it or it is somebody's name.
@@ -156,6 +167,7 @@ fn of_service(all: &wire::Endpoints, service: Service) -> Option<&wire::Endpoint
     match service {
         Service::Imap => all.imap.as_ref(),
         Service::Pop3 => all.pop3.as_ref(),
+        Service::Submission => all.submission.as_ref(),
     }
 }
 

@@ -115,8 +115,10 @@ impl Pools {
         let serving = self.serving.load();
         let down = |reason| Error::BackendDown { home: home.into(), reason };
         let now = Instant::now();
-        let indexes = match serving.pool.home(home) {
-            None if home.is_empty() => return Err(down("the account has none and the pool no default for mail")),
+        let indexes = match serving.pool.home(home, service) {
+            None if home.is_empty() => {
+                return Err(down("the account has none and the pool no default for the service"));
+            }
             None => return Err(Error::UnknownHome(home.into())),
             Some(Home::Backend(index)) => vec![serving.own(index, service, now).map_err(down)?],
             Some(Home::Group(index)) => {
@@ -251,8 +253,7 @@ impl Pools {
         let mut spot = probed.live.spot(service);
         let failure = match result {
             Ok(words) => {
-                let offerable = service.protocol().offerable();
-                let kept = words.into_iter().filter(|word| offerable.contains(&word.as_str())).collect();
+                let kept = words.into_iter().filter(|word| service.protocol().may_offer(word)).collect();
                 spot.capabilities = Some(kept);
                 None
             }

@@ -109,7 +109,7 @@ impl Serving {
             let spot = live.spot(service);
             match (&spot.capabilities, spot.health.verdict()) {
                 (Some(words), _) => match &mut shared {
-                    Some(shared) => shared.retain(|word| words.contains(word)),
+                    Some(shared) => *shared = service.protocol().shared(shared, words),
                     None => shared = Some(words.clone()),
                 },
                 (None, Verdict::Down(_)) => {}

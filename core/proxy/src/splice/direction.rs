@@ -10,7 +10,7 @@ use super::pipe::{self, Pipe};
 use crate::stream::{SCRATCH, Stream, with_scratch};
 
 /// Most bytes one direction moves before others have their turn.
-const FAIR_SHARE: u64 = 256 * 1024;
+pub(super) const FAIR_SHARE: u64 = 256 * 1024;
 
 /// What one direction keeps: nothing, while both sides keep up.
 #[derive(Debug)]
@@ -71,6 +71,11 @@ impl Direction {
         }
     }
 
+    /// Every byte is to be seen.
+    pub(super) fn never_pipe(&mut self) {
+        self.may_pipe = false;
+    }
+
     pub(super) fn close_when_sent(&mut self) {
         if self.state == State::Open {
             self.state = State::Closing;
@@ -124,6 +129,12 @@ impl Direction {
         }
         self.poll_end(cx, sink).map_err(writing)?;
         Ok(progress)
+    }
+
+    /// Sends what was appended, and no more.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> io::Result<()> {
+        let _ = self.poll_unsent(cx, sink)?;
+        self.poll_end(cx, sink)
     }
 
     /// Reads into the scratch buffer and writes from it; keeps what the sink does not take.

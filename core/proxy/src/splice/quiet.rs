@@ -12,6 +12,8 @@ pub(super) struct Quiet {
     compressed: bool,
     /// The last octets went by splice(2).
     unseen: bool,
+    /// The backend's last line began with SMTP's 354: a message is under way.
+    message: bool,
 }
 
 impl Quiet {
@@ -26,12 +28,20 @@ impl Quiet {
     /// Keeps the last octets the backend sent; an empty slice: they were not seen.
     pub(super) fn backend_said(&mut self, bytes: &[u8]) {
         self.unseen = bytes.is_empty();
+        self.look_for_354(bytes);
         let kept = usize::from(self.len).min(TAIL.saturating_sub(bytes.len()));
         let drop = usize::from(self.len) - kept;
         self.tail.copy_within(drop..drop + kept, 0);
         let new = &bytes[bytes.len().saturating_sub(TAIL)..];
         self.tail[kept..kept + new.len()].copy_from_slice(new);
         self.len = u8::try_from(kept + new.len()).unwrap_or(0);
+    }
+
+    /// A reply line that comes in pieces is not recognised; backends send it whole.
+    fn look_for_354(&mut self, bytes: &[u8]) {
+        let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let last = lines.rsplit(|&byte| byte == b'\n').next().unwrap_or(lines);
+        self.message = last.starts_with(b"354");
     }
 
     /// Whether the backend's last octets ended a plain line.
@@ -42,7 +52,7 @@ impl Quiet {
             [] => Some(tail),
             _ => tail.strip_suffix(b"\r\n"),
         };
-        !self.compressed && !self.unseen && line.is_some_and(|line| !announces_literal(line))
+        !self.compressed && !self.unseen && !self.message && line.is_some_and(|line| !announces_literal(line))
     }
 }
 
@@ -59,7 +69,7 @@ mod tests {
 
     #[test]
     fn speaks_only_behind_a_plain_line() {
-        let cases: [(&[&[u8]], bool); 7] = [
+        let cases: [(&[&[u8]], bool); 9] = [
             (&[], true),
             (&[b"* 3 EXISTS\r\n"], true),
             (&[b"* 3 EXI", b"STS\r", b"\n"], true),
@@ -67,6 +77,8 @@ mod tests {
             (&[b"* 1 FETCH (BODY[] {30", b"0}\r\n"], false),
             (&[b"a line much longer than the tail that is kept of it {x}\r\n"], true),
             (&[b"* 3 EXISTS\r\n", b""], false),
+            (&[b"250 OK\r\n354 Go on\r\n"], false),
+            (&[b"354 Go on\r\n", b"250 Queued\r\n"], true),
         ];
         for (said, speak) in cases {
             let mut quiet = Quiet::default();
