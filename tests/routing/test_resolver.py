@@ -24,6 +24,15 @@ async def test_every_question_gets_its_own_answer_whatever_its_neighbours_are() 
     assert directory.asked == [[f"{name}@{DOMAIN}" for name in ("siti", "nobody", "twice", "budi")]]
 
 
+async def test_a_bare_name_too_long_for_its_hosts_domain_costs_its_neighbours_nothing() -> None:
+    bench = Bench(directory=ToldDirectory(account("siti"), hosts={"mail.example": DOMAIN}))
+    [long, siti] = await bench.resolver.resolve(
+        [route_pb2.Question(login=login, virtual_host="mail.example") for login in (b"x" * 1020, b"siti")]
+    )
+    assert long.WhichOneof("result") == "none"
+    assert siti.route.account == f"siti@{DOMAIN}"
+
+
 async def test_a_route_says_all_that_the_directory_does() -> None:
     found = account(
         "siti",

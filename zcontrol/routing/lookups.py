@@ -138,13 +138,13 @@ class Lookups:
     def _settle_bare(
         self, question: Qualified, domains: Mapping[str, str | DirectoryError]
     ) -> str | DirectoryError | None:
-        for host in question.hosts:
-            domain = self._names.domain_of_host(host) or domains.get(host)
-            if isinstance(domain, DirectoryError):
-                return domain
-            if domain:
-                return self._names.with_domain(question.name, domain).name
         try:
+            for host in question.hosts:
+                domain = self._names.domain_of_host(host) or domains.get(host)
+                if isinstance(domain, DirectoryError):
+                    return domain
+                if domain:
+                    return self._names.with_domain(question.name, domain).name
             return self._names.by_default(question.name).name
         except UnusableNameError:
             return None
