@@ -28,8 +28,10 @@ use quiet::Quiet;
 
 /// No byte for so long means that nobody is in the middle of something (a command and its answer are closer).
 const QUIET_FOR: Duration = Duration::from_secs(2);
-/// How long the side that still may send is waited for after the other has closed its half.
-const HALF_CLOSED: Duration = Duration::from_secs(5);
+/// How long a client is waited for whose backend has closed its half.
+const CLIENT_LEFT: Duration = Duration::from_secs(5);
+/// How long a backend is waited for whose client has closed its half: it may be at work on the last command.
+const BACKEND_LEFT: Duration = Duration::from_secs(120);
 
 /// Both connections of a session that is logged in.
 #[derive(Debug)]
@@ -87,10 +89,14 @@ impl Splice {
     /// Moves bytes until a side closes, nothing moves for `idle`, or an operator ends it.
     pub async fn run(mut self, live: &Live, protocol: &dyn Protocol, idle: Duration) -> Ended {
         let ended = loop {
-            let idle_at = self.moved + if self.first_end.is_some() { HALF_CLOSED } else { idle };
+            let idle_at = self.moved + self.patience(idle);
             tokio::select! {
                 biased;
-                ended = poll_fn(|cx| self.poll_move(cx, live)) => break ended,
+                ended = poll_fn(|cx| self.poll_on(cx, live, idle)) => {
+                    if let Some(ended) = ended {
+                        break ended;
+                    }
+                }
                 ending = live.ending() => break self.wind_down(live, ending, protocol).await,
                 () = sleep_until(idle_at) => {
                     if let Some(ended) = self.too_quiet(idle) {
@@ -109,12 +115,34 @@ impl Splice {
 
     /// The idle timer is set once a sleep, not once a byte: at its end we look whether bytes have moved since.
     fn too_quiet(&self, idle: Duration) -> Option<Ended> {
-        let silent = self.moved.elapsed();
-        match self.first_end {
-            Some(by) if silent >= HALF_CLOSED => Some(Ended { by, error: None }),
-            None if silent >= idle => Some(Ended { by: EndedBy::Proxy, error: Some(Error::Idle) }),
-            _ => None,
+        if self.moved.elapsed() < self.patience(idle) {
+            return None;
         }
+        Some(match self.first_end {
+            Some(by) => Ended { by, error: None },
+            None => Ended { by: EndedBy::Proxy, error: Some(Error::Idle) },
+        })
+    }
+
+    /// How long nothing may move: less once a side has closed its half and all that was sent is delivered.
+    fn patience(&self, idle: Duration) -> Duration {
+        match self.first_end {
+            Some(by) if self.from_client.is_empty() && self.from_backend.is_empty() => {
+                idle.min(if by == EndedBy::Client { BACKEND_LEFT } else { CLIENT_LEFT })
+            }
+            _ => idle,
+        }
+    }
+
+    /// Moves bytes; none: nothing has ended, but the timer must be set anew.
+    fn poll_on(&mut self, cx: &mut Context<'_>, live: &Live, idle: Duration) -> Poll<Option<Ended>> {
+        let patience = self.patience(idle);
+        let polled = self.poll_move(cx, live).map(Some);
+        if polled.is_pending() && self.patience(idle) != patience {
+            self.moved = Instant::now();
+            return Poll::Ready(None);
+        }
+        polled
     }
 
     /// Waits for a quiet moment to say goodbye; when patience ends, closes without a word.

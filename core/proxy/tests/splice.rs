@@ -133,6 +133,18 @@ async fn a_half_closed_client_still_gets_its_answer() {
     assert!(ended.error.is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_side_that_does_not_follow_a_half_close_is_soon_left() {
+    for (client_goes_first, by) in [(true, EndedBy::Client), (false, EndedBy::Backend)] {
+        let mut stage = Stage::new(Service::Imap, 30 * LONG).await;
+        let began = tokio::time::Instant::now();
+        let first = if client_goes_first { &mut stage.client } else { &mut stage.backend };
+        first.shutdown().await.unwrap();
+        assert_eq!(stage.running.await.unwrap().by, by);
+        assert!(began.elapsed() < 3 * LONG, "it was waited for {:?}", began.elapsed());
+    }
+}
+
 #[tokio::test]
 async fn a_reset_reaches_the_other_side_as_a_reset() {
     let mut stage = Stage::new(Service::Imap, LONG).await;
