@@ -62,13 +62,14 @@ impl Splice {
     #[must_use]
     pub fn new((client, from_client): (Stream, Input), (backend, from_backend): (Stream, Input)) -> Self {
         let both_plain = matches!((&client, &backend), (Stream::Plain(_), Stream::Plain(_)));
+        let quiet = Quiet::after(from_client.bytes(), from_backend.bytes());
         Self {
             client,
             backend,
             from_client: Direction::new(from_client.bytes(), both_plain),
             from_backend: Direction::new(from_backend.bytes(), both_plain),
             gate: None,
-            quiet: Quiet::default(),
+            quiet,
             moved: Instant::now(),
             first_end: None,
         }

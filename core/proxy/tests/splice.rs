@@ -192,6 +192,16 @@ async fn a_kick_cuts_without_a_word_where_a_line_is_not_finished() {
 }
 
 #[tokio::test]
+async fn a_kick_says_nothing_into_a_compression_that_was_asked_for_behind_the_login() {
+    let mut stage = Stage::with_leftovers(Service::Imap, LONG, b"b COMPRESS DEFLATE\r\n", b"").await;
+    let ending = Ending { text: Arc::from("moved"), patience: Duration::from_secs(3) };
+    stage.sessions.kick(&Filter::default(), &ending).await;
+    let mut heard = Vec::new();
+    let _ = stage.client.read_to_end(&mut heard).await;
+    assert!(heard.is_empty(), "{}", heard.escape_ascii());
+}
+
+#[tokio::test]
 async fn a_pop3_session_is_kicked_without_a_word() {
     let mut stage = Stage::new(Service::Pop3, LONG).await;
     let ending = Ending { text: Arc::from("moved"), patience: Duration::ZERO };

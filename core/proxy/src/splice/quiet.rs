@@ -17,12 +17,18 @@ pub(super) struct Quiet {
 }
 
 impl Quiet {
+    /// Begins behind what was read of both sides together with the login.
+    pub(super) fn after(client: &[u8], backend: &[u8]) -> Self {
+        let mut quiet = Self { compressed: asks_to_compress(client), ..Self::default() };
+        if !backend.is_empty() {
+            quiet.backend_said(backend);
+        }
+        quiet
+    }
+
     /// Looks at what the client sent. A command is small, so only small reads are searched.
     pub(super) fn client_said(&mut self, bytes: &[u8]) {
-        const WORD: &[u8] = b"COMPRESS ";
-        if !self.compressed && bytes.len() <= 1024 {
-            self.compressed = bytes.windows(WORD.len()).any(|window| window.eq_ignore_ascii_case(WORD));
-        }
+        self.compressed = self.compressed || (bytes.len() <= 1024 && asks_to_compress(bytes));
     }
 
     /// Keeps the last octets the backend sent; an empty slice: they were not seen.
@@ -54,6 +60,11 @@ impl Quiet {
         };
         !self.compressed && !self.unseen && !self.message && line.is_some_and(|line| !announces_literal(line))
     }
+}
+
+fn asks_to_compress(bytes: &[u8]) -> bool {
+    const WORD: &[u8] = b"COMPRESS ";
+    bytes.windows(WORD.len()).any(|window| window.eq_ignore_ascii_case(WORD))
 }
 
 fn announces_literal(line: &[u8]) -> bool {
