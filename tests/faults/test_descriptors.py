@@ -25,8 +25,8 @@ HEALTH = {"interval": "100ms", "timeout": "1s", "fall": 2, "rise": 600}
 ROOM = 20
 CROWD = 60
 WATCHED_SECONDS = 1.0
-# A tenth of one core, for two threads that each look ten times a second and a control plane that is idle.
-RESTING_CPU_SECONDS = 0.1
+# For two threads that each look ten times a second, and probes; one that spins takes a whole second.
+RESTING_CPU_SECONDS = 0.3
 # As `fake_mailbox` says it.
 ANSWERED = b"n OK NOOP\r\n"
 

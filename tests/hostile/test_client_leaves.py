@@ -14,8 +14,8 @@ from servers.waiting import until
 if TYPE_CHECKING:
     from servers.fake_backend import Conversation
 
-# Far below `backend_login` (2 s) and `connect` (1 s), which would free the connection too, only late.
-AT_ONCE_SECONDS = 0.7
+# Far below `backend_login` (10 s) and `connect` (5 s), which would free the connection too, only late.
+AT_ONCE_SECONDS = 2
 GREETING = {"imap": IMAP_GREETING, "pop3": POP3_GREETING}
 both = pytest.mark.parametrize("protocol", ["imap", "pop3"])
 
