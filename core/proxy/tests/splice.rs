@@ -262,3 +262,26 @@ async fn a_guarded_message_passes_byte_for_byte() {
     assert!(got == sent, "the message was changed");
     drop(sending.await.unwrap().unwrap());
 }
+
+#[tokio::test]
+async fn what_a_guard_holds_back_is_sent_even_if_its_client_has_closed_its_half() {
+    let (mut client, client_side) = pair().await;
+    let (mut backend, backend_side) = pair().await;
+    let entry = Arc::new(Sessions::default()).enter(facts(Service::Submission));
+    let front = (Stream::Plain(client_side), input(b"DATA\r\nhi\r\n.\r\nQUIT\r\nNO"));
+    let splice = Splice::guarded(front, (Stream::Plain(backend_side), input(b"")), Guard::new(false));
+    client.shutdown().await.unwrap();
+    let running = tokio::spawn(async move { run(splice, entry, Service::Submission, LONG).await });
+    let mut said = [0; 6];
+    backend.read_exact(&mut said).await.unwrap();
+    backend.write_all(b"354 go on\r\n").await.unwrap();
+    let mut rest = String::new();
+    backend.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "hi\r\n.\r\nQUIT\r\n");
+    backend.write_all(b"250 queued\r\n221 bye\r\n").await.unwrap();
+    drop(backend);
+    let mut heard = String::new();
+    client.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(heard, "354 go on\r\n250 queued\r\n221 bye\r\n");
+    assert!(running.await.unwrap().error.is_none());
+}

@@ -84,6 +84,10 @@ impl Gate {
         let mut progress = Progress { bytes: 0, ended: self.ended };
         loop {
             let holds = self.judge(up, down)?;
+            if self.ended && !holds {
+                // A line without its end is no command, and nobody's any more.
+                up.close_when_sent();
+            }
             // What the backend has not taken, or not answered, is not read beyond.
             if self.ended || !up.is_empty() || (holds && self.held.len() >= MOST_HELD) {
                 break;
@@ -92,10 +96,8 @@ impl Gate {
                 Poll::Pending => break,
                 Poll::Ready(Err(error)) => return Err(Shut::Client(error.kind())),
                 Poll::Ready(Ok(0)) => {
-                    // A line without its end is no command, and nobody's any more.
                     self.ended = true;
                     progress.ended = true;
-                    up.close_when_sent();
                 }
                 Poll::Ready(Ok(count)) => progress.bytes += count as u64,
             }
