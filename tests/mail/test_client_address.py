@@ -5,6 +5,7 @@ mbox-1 is told by IMAP ID and POP3 XCLIENT, mbox-2 by PROXY v2.
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,7 +73,7 @@ def _log_in(visitor: Visitor, protocol: str, account: str, first: bytes) -> None
         with visitor.imap(Way(listener="imap_proxied"), first=first) as client:
             client.login(account, "demo")
         return
-    client = visitor.pop3(Way(listener="pop3_proxied"), first=first)
-    client.user(account)
-    client.pass_("demo")
-    client.quit()
+    with closing(visitor.pop3(Way(listener="pop3_proxied"), first=first)) as client:
+        client.user(account)
+        client.pass_("demo")
+        client.quit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import poplib
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,12 +43,11 @@ def test_a_temporary_fault_is_never_told_as_a_wrong_password(what: str, account:
     with visitor.imap(WAYS["IMAPS"]) as client, pytest.raises(imaplib.IMAP4.error) as refused:
         client.login(account, "demo")
     assert refused.value.args[0].startswith(b"[UNAVAILABLE]"), what
-    client = visitor.pop3(WAYS["POP3S"])
-    client.user(account)
-    with pytest.raises(poplib.error_proto) as refused:
-        client.pass_("demo")
-    assert refused.value.args[0].startswith(b"-ERR [SYS/TEMP]"), what
-    client.close()
+    with closing(visitor.pop3(WAYS["POP3S"])) as client:
+        client.user(account)
+        with pytest.raises(poplib.error_proto) as refused:
+            client.pass_("demo")
+        assert refused.value.args[0].startswith(b"-ERR [SYS/TEMP]"), what
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -59,11 +59,11 @@ def test_a_wrong_password_leaves_the_connection_open_for_the_right_one(way: str,
             client.login("siti@tgg.net.id", "demo")
             assert client.select(readonly=True) == ("OK", [b"1"])
         return
-    client = visitor.pop3(WAYS[way])
-    client.user("siti@tgg.net.id")
-    with pytest.raises(poplib.error_proto, match="AUTH"):
-        client.pass_("wrong")
-    client.user("siti@tgg.net.id")
-    client.pass_("demo")
-    assert client.stat()[0] == 1
-    client.quit()
+    with closing(visitor.pop3(WAYS[way])) as client:
+        client.user("siti@tgg.net.id")
+        with pytest.raises(poplib.error_proto, match="AUTH"):
+            client.pass_("wrong")
+        client.user("siti@tgg.net.id")
+        client.pass_("demo")
+        assert client.stat()[0] == 1
+        client.quit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import imaplib
 import poplib
 import socket
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,12 +83,12 @@ class Visitor:
                 client.login(quoted(name), password)
                 client.select(readonly=True)
                 return client.fetch("1", "BODY.PEEK[]")[1][0][1].decode()
-        client = self.pop3(way)
-        client.user(name)
-        client.pass_(password)
-        lines = client.retr(1)[1]
-        client.quit()
-        return b"\n".join(lines).decode()
+        with closing(self.pop3(way)) as client:
+            client.user(name)
+            client.pass_(password)
+            lines = client.retr(1)[1]
+            client.quit()
+            return b"\n".join(lines).decode()
 
 
 def quoted(text: str) -> str:
