@@ -67,16 +67,17 @@ class StartDovecot(Protocol):
 def mailboxes(authority: Authority) -> Iterator[dict[str, MailboxServer]]:
     """mbox-1 and mbox-2; every account has one message, which names its server."""
     with ExitStack() as stack:
-        yield {name: _start(stack, authority, name, *accounts) for name, accounts in ACCOUNTS.items()}
+        yield {name: start(stack, authority, name, *accounts) for name, accounts in ACCOUNTS.items()}
 
 
 @pytest.fixture
 def start_dovecot(authority: Authority) -> Iterator[StartDovecot]:
     with ExitStack() as stack:
-        yield partial(_start, stack, authority)
+        yield partial(start, stack, authority)
 
 
-def _start(stack: ExitStack, authority: Authority, name: str, *accounts: str, lines: str = "") -> MailboxServer:
+def start(stack: ExitStack, authority: Authority, name: str, *accounts: str, lines: str = "") -> MailboxServer:
+    """Start one that lives as long as the stack; every account has its welcome."""
     # Not below pytest's own directory, which nobody but its owner may enter: as root, Dovecot runs as another user.
     parent = Path(tempfile.mkdtemp(prefix="zproxy-test-"))
     stack.callback(shutil.rmtree, parent)
