@@ -93,6 +93,9 @@ pub enum Error {
     /// The control plane did not answer in time.
     #[error("control plane did not answer the look-up in time")]
     LookupTimeout,
+    /// Control has never given this edge a pool.
+    #[error("no pool: control has not given one yet, and none is kept in the state directory")]
+    NoPool,
     /// The edge is shutting down.
     #[error("shutting down")]
     Shutdown,
@@ -166,6 +169,7 @@ impl Error {
             | Self::LookupFailed(_)
             | Self::LookupOverload
             | Self::LookupTimeout
+            | Self::NoPool
             | Self::Shutdown
             | Self::TooManySessions
             | Self::UnknownHome(_)
@@ -188,6 +192,7 @@ impl Error {
             | Self::LookupFailed(_)
             | Self::LookupOverload
             | Self::LookupTimeout
+            | Self::NoPool
             | Self::Shutdown
             | Self::TooManySessions
             | Self::UnknownHome(_)

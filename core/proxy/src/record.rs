@@ -5,6 +5,7 @@
 
 mod writer;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,6 +25,8 @@ pub struct Record {
     id: String,
     service: Service,
     listener: Arc<str>,
+    /// Who connected: the client, or a balancer before it whose header was not read yet.
+    peer: SocketAddr,
     began: SystemTime,
     clock: Instant,
     ends: Option<Ends>,
@@ -39,12 +42,13 @@ pub struct Record {
 impl Record {
     /// Begins with the connection.
     #[must_use]
-    pub fn begin(id: String, service: Service, listener: Arc<str>) -> Self {
+    pub fn begin(id: String, service: Service, listener: Arc<str>, peer: SocketAddr) -> Self {
         let clock = Instant::now();
         Self {
             id,
             service,
             listener,
+            peer,
             began: SystemTime::now(),
             clock,
             ends: None,
@@ -148,8 +152,8 @@ impl Record {
         put("id", self.id.as_str().into());
         put("service", self.service.name().into());
         put("listener", self.listener.as_ref().into());
+        put("client", self.ends.as_ref().map_or(self.peer, |ends| ends.client).to_string().into());
         if let Some(ends) = &self.ends {
-            put("client", ends.client.to_string().into());
             put("local", ends.local.to_string().into());
         }
         if let Some(tls) = &self.tls {

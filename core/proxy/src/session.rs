@@ -55,7 +55,7 @@ struct Session {
 pub async fn run(arrival: Arrival, shared: Arc<Shared>) {
     let Arrival { tcp, peer, listening, place } = arrival;
     let listener = &listening.listener;
-    let record = Record::begin(shared.next_session_id(), listener.service, Arc::clone(&listener.name));
+    let record = Record::begin(shared.next_session_id(), listener.service, Arc::clone(&listener.name), peer);
     let setup = shared.setup.load_full();
     let mut session = Session { shared, setup, listening, record, address_place: None, _place: place };
     match session.log_in(tcp, peer).await {
@@ -207,15 +207,7 @@ impl Session {
     /// Step 7: the client hears that it is logged in, and both connections become one.
     async fn join(&mut self, client: Greeting, logged_in: LoggedIn, ends: &Ends) -> Result<Joined, Error> {
         let LoggedIn { stream, rest, success, account, backend, lease } = logged_in;
-        self.record.step("welcome");
-        let front = client.welcome(&success).await?;
-        let back = (stream, rest);
-        let splice = match success.guard {
-            None => Splice::new(front, back),
-            Some(guard) => Splice::guarded(front, back, guard),
-        };
-        self.record.step("splice");
-        self.count_login("ok");
+        // Listed before the client hears of it: who drains or kicks in between must not miss it.
         let entry = self.shared.sessions.enter(Facts {
             id: self.record.id().into(),
             account,
@@ -225,6 +217,15 @@ impl Session {
             listener: Arc::clone(&self.listening.listener.name),
             tls: self.record.tls_facts().map_or("", |facts| facts.version),
         });
+        self.record.step("welcome");
+        let front = client.welcome(&success).await?;
+        let back = (stream, rest);
+        let splice = match success.guard {
+            None => Splice::new(front, back),
+            Some(guard) => Splice::guarded(front, back, guard),
+        };
+        self.record.step("splice");
+        self.count_login("ok");
         Ok(Joined { splice, entry, lease })
     }
 

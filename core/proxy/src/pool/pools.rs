@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -190,6 +191,15 @@ impl Pools {
     #[must_use]
     pub fn message(&self) -> wire::Pool {
         self.writing().message.clone()
+    }
+
+    /// Waits until there is a pool: an edge that just started, and has none on disk, listens before control has sent
+    /// one. Returns whether there is one.
+    pub async fn await_first(&self, patience: Duration) -> bool {
+        if self.version() > 0 {
+            return true;
+        }
+        tokio::time::timeout(patience, self.applied().wait_for(|&version| version > 0)).await.is_ok_and(|it| it.is_ok())
     }
 
     /// Tells of pools applied.

@@ -58,6 +58,9 @@ impl Attempt<'_> {
         let target = resolved.other.as_ref().unwrap_or(&resolved.own);
         record.step("dial");
         let service = self.listening.listener.service;
+        if !self.shared.pools.await_first(self.setup.config.timeouts.lookup).await {
+            return Err(Error::NoPool);
+        }
         let mut last = None;
         for candidate in
             self.shared.pools.candidates(&target.home, &target.account, service)?.iter().take(MOST_CANDIDATES)

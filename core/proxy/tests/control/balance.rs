@@ -223,3 +223,13 @@ fn control_and_edge_choose_the_same_member() {
         assert_eq!(&*candidates[0].backend.name, *chosen, "{row}");
     }
 }
+
+#[tokio::test]
+async fn a_login_that_comes_before_the_first_pool_waits_for_it() {
+    let pools = Pools::new(HEALTH);
+    assert!(!pools.await_first(Duration::from_millis(1)).await, "there is none yet");
+    let arrives =
+        async { pools.apply_snapshot(pool(1, vec![member("store", 1, BackendState::Active)]), false).unwrap() };
+    let (there, ()) = tokio::join!(pools.await_first(Duration::from_secs(60)), arrives);
+    assert!(there);
+}
