@@ -29,18 +29,25 @@ app.add_typer(route.app, name="route")
 app.add_typer(sessions.app, name="sessions")
 
 
+def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if wanted:
+        typer.echo(importlib.metadata.version("zproxy"))
+        raise typer.Exit
+
+
 @app.callback()
 def program(
     ctx: typer.Context,
     api: Api = None,
     config: ConfigFile = None,
     *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    # Answered before a command is missed.
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version)
+    ] = False,
 ) -> None:
     """The front door of a mail provider: one host name, every mailbox server."""
-    if version:
-        typer.echo(importlib.metadata.version("zproxy"))
-        raise typer.Exit
+    del version
     ctx.obj = Where(api, config)
 
 
