@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import json
 import sys
 from collections.abc import Callable, Coroutine
@@ -134,12 +135,16 @@ async def test_pool_get_of_one_backend_shows_all_that_is_set(zproxy: Zproxy) -> 
         ("pool add new --host a:b --imap 143", 1, 'host = "a:b": not an IP address'),
         ("pool add new --host 127.0.0.9 --imap x", 2, "write a port"),
         ("pool add new --host 127.0.0.9 --imap 143 --tls on", 2, "none of off, implicit, starttls"),
+        ("pool add new --host 127.0.0.9 --imap 143 --forward xclient", 2, "'xclient' is for pop3"),
+        ("pool add new --host 127.0.0.9 --imap 143 --verify none", 2, "means nothing without TLS"),
         ("pool update nobody --weight 1", 3, "there are mbox-1"),
         ("pool defaults", 2, "give at least one of --mail"),
         ("pool rollback 9", 3, "no version 9"),
         ("sessions kick", 2, "say --all"),
         ("sessions kick --all --patience soon", 2, "not a duration"),
+        ("sessions list --address 127.0.0.1:143", 2, "is no IP address"),
         ("route invalidate", 2, "give one of --account"),
+        ("route explain siti --service telnet", 1, "one of imap, pop3"),
         ("route explain nobody@tgg.net.id", 1, "the directory knows nobody of that name"),
     ],
 )
@@ -191,6 +196,10 @@ async def test_no_control_is_told_with_its_address(tmp_path: Path) -> None:
     said = await call("pool", "list", "--api", f"unix:{tmp_path}/nowhere")
     assert said.code == 5
     assert f"no control at unix:{tmp_path}/nowhere: No such file or directory" in said.err
+
+
+async def test_the_version_needs_no_command() -> None:
+    assert (await call("--version")).out == f"{importlib.metadata.version('zproxy')}\n"
 
 
 async def test_help_documents_the_exit_codes() -> None:

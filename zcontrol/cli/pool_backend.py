@@ -1,7 +1,7 @@
 """`zproxy pool add` and `update`: a backend described by options."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -11,6 +11,7 @@ from zcontrol.cli.pool import Change, Name, app, show_change
 from zcontrol.pool import model
 from zcontrol.pool.rules import FORWARD_SERVICES
 from zcontrol.v1 import pool_pb2
+from zcontrol.words import word
 
 
 class Port(NamedTuple):
@@ -71,11 +72,31 @@ class Wish:
             if endpoint.port:
                 self._apply_to_endpoint(service, endpoint, given.get(service))
                 getattr(backend.endpoints, service).CopyFrom(endpoint)
+        self._refuse_idle(backend.endpoints)
+
+    def _refuse_idle(self, endpoints: pool_pb2.Endpoints) -> None:
+        """Whoever gives an option that none of the services can take would believe that it is in force."""
+        there = {field.name: endpoint for field, endpoint in endpoints.ListFields()}
+        for forward in self.forward or ():
+            services = FORWARD_SERVICES.get(forward, tuple(there))
+            if there and not set(services) & set(there):
+                name = word(pool_pb2.Forward.DESCRIPTOR, forward)
+                told = f"{name!r} is for {' and '.join(services)}, which this backend does not serve; leave it out"
+                raise typer.BadParameter(told, param_hint="--forward")
+        for option, wanted in (
+            ("--verify", self.verify),
+            ("--verify-name", self.verify_name),
+            ("--pin-sha256", self.pin_sha256),
+        ):
+            if wanted and there and all(endpoint.tls in WITHOUT_TLS for endpoint in there.values()):
+                raise typer.BadParameter(
+                    "means nothing without TLS; give --tls implicit or starttls", param_hint=option
+                )
 
     def _apply_to_endpoint(self, service: str, endpoint: pool_pb2.Endpoint, given: Port | None) -> None:
         _set(endpoint, tls=self.tls if given is None or given.tls is None else given.tls)
         # Beside a service without TLS, e.g. `--imap 993/implicit --pop3 110`, these are the others'.
-        if endpoint.tls in (pool_pb2.BACKEND_TLS_UNSPECIFIED, pool_pb2.BACKEND_TLS_OFF):
+        if endpoint.tls in WITHOUT_TLS:
             endpoint.verify = pool_pb2.VERIFY_UNSPECIFIED
             endpoint.verify_name = endpoint.pin_sha256 = ""
         else:
@@ -112,3 +133,6 @@ def _set(message: Any, **values: object) -> None:  # noqa: ANN401 - any message 
     for name, value in values.items():
         if value is not None:
             setattr(message, name, value)
+
+
+WITHOUT_TLS: Final = (pool_pb2.BACKEND_TLS_UNSPECIFIED, pool_pb2.BACKEND_TLS_OFF)

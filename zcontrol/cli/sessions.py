@@ -1,5 +1,6 @@
 """`zproxy sessions`: who is connected, over all edges, and ending them."""
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -13,13 +14,23 @@ from zcontrol.v1 import session_pb2
 app = typer.Typer(no_args_is_help=True, help="Who is connected, and ending them.")
 
 
+def address(text: str) -> str:
+    """An IP address, without port; an edge takes nothing else."""
+    try:
+        return text and str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no IP address; write e.g. 192.0.2.7, without a port") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Filter:
     """Which sessions; all that are given must match."""
 
     account: Annotated[str, typer.Option("--user", "--account", help="Of this account.")] = ""
     backend: Annotated[str, typer.Option(help="To this backend.")] = ""
-    client_address: Annotated[str, typer.Option("--address", help="From this client address, without port.")] = ""
+    client_address: Annotated[
+        str, typer.Option("--address", parser=address, metavar="IP", help="From this client address, without port.")
+    ] = ""
     id: Annotated[str, typer.Option("--id", help="This one.")] = ""
 
     def message(self) -> session_pb2.SessionFilter:

@@ -8,6 +8,8 @@ import grpc
 import structlog
 
 from zcontrol.errors import UnusableNameError
+from zcontrol.fault import shown
+from zcontrol.pool.rules import SERVICES
 from zcontrol.routing.explain import explain
 from zcontrol.routing.resolver import Resolver
 from zcontrol.v1 import edge_pb2, pool_pb2, route_pb2, route_pb2_grpc
@@ -77,7 +79,9 @@ class RouteService(route_pb2_grpc.RouteServiceServicer):
         context: grpc.aio.ServicerContext[route_pb2.ExplainRequest, route_pb2.ExplainResponse],
     ) -> route_pb2.ExplainResponse:
         """Tell how a login is resolved and which backend it would reach."""
-        del context
+        if request.service and request.service not in SERVICES:
+            told = f"service = {shown(request.service)}: no such service; one of {', '.join(SERVICES)}"
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, told)
         return await explain(self._resolver, self._pool(), request)
 
     async def Invalidate(  # noqa: N802 - gRPC's name
