@@ -78,7 +78,8 @@ The pool, and how a name is routed.
     {pool_list}
     {explain}
 
-Bring in a third server, move an account there, read its mail again; no session is lost.
+Bring in a third server, move an account there, read its mail again; no session is lost. The file is looked at twice a
+second: leave it a moment before you read.
     {pool_add}
     {move}
     {read_budi}
