@@ -28,7 +28,9 @@ class Served:
 
 @pytest.fixture
 def directory() -> ToldDirectory:
-    told = ToldDirectory(account("siti", account_id="id-1"), account("budi", "mbox2.example"), account("x", "gone"))
+    told = ToldDirectory(
+        account("siti", account_id="id-1"), account("budi", "mbox2.example"), account("x", "gone"), account("y", "")
+    )
     told.errors[f"twice@{DOMAIN}"] = DirectoryError("two entries")
     return told
 
@@ -159,6 +161,7 @@ async def test_explain_tells_steps_backend_and_source(directory: ToldDirectory, 
         ("nobody", "the directory knows nobody"),
         ("twice", "the directory cannot say: two entries"),
         ("x", "unknown home 'gone'"),
+        ("y", "no home of its own and no default in the pool"),
     ],
 )
 async def test_explain_tells_why_there_is_no_backend(
@@ -196,4 +199,4 @@ async def test_explain_knows_states_and_groups(directory: ToldDirectory, tmp_pat
         pool.backends[0].state = pool_pb2.BACKEND_STATE_DRAINING
         assert (await served.stub.Explain(route_pb2.ExplainRequest(login="siti"))).backend == "mbox-1"
         told = await served.stub.Explain(route_pb2.ExplainRequest(login="siti", service="pop3"))
-        assert told.failure == "nothing serves pop3 for 'mbox-1': mbox-1 (draining)"
+        assert told.failure == "nothing serves pop3 for 'mbox-1': mbox-1 has no pop3 endpoint"

@@ -65,7 +65,7 @@ def _describe(resolver: Resolver, entry: Entry, told: route_pb2.ExplainResponse)
     answer = resolver.answer(entry)
     route = route_pb2.Route.FromString(entry.route)
     status = route_pb2.AccountStatus.Name(route.status).removeprefix("ACCOUNT_STATUS_").lower()
-    told.steps.append(f"account {route.account}, {status}, home {route.home or 'not set'!r}")
+    told.steps.append(f"account {route.account}, {status}, home {repr(route.home) if route.home else 'not set'}")
     if answer.HasField("fault"):
         told.route.CopyFrom(route)
         told.failure = answer.fault.reason
@@ -83,14 +83,20 @@ def _choose(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) 
     default = {"http": pool.defaults.http, "submission": pool.defaults.submission}.get(service, pool.defaults.mail)
     if not home:
         home = default
-        told.steps.append(f"no home of its own, by default {home or 'none'!r}")
+        if not home:
+            told.failure = (
+                "no home of its own and no default in the pool: set either, `zproxy pool defaults` the latter"
+            )
+            return
+        told.steps.append(f"no home of its own, by default {home!r}")
     elif service == "submission" and default and not any(_port(member, service) for member in _members(pool, home)):
         told.steps.append(f"{home!r} has no submission endpoint, so the default {default!r} takes it")
         home = default
     members = _members(pool, home)
     usable = [backend for backend in members if _serves(backend, home) and _port(backend, service)]
     if not usable:
-        told.failure = f"nothing serves {service} for {home!r}: " + (", ".join(map(_state, members)) or "no backend")
+        there = ", ".join(_lack(backend, service) for backend in members) or "the group has no member"
+        told.failure = f"nothing serves {service} for {home!r}: {there}"
         return
     told.steps.append(f"served by {', '.join(map(_state, usable))}")
     backend = usable[0] if len(usable) == 1 else _member(pool, home, usable, told)
@@ -101,7 +107,7 @@ def _choose(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) 
 
 
 def _members(pool: pool_pb2.Pool, home: str) -> list[pool_pb2.Backend]:
-    return [backend for backend in pool.backends if home and home in (backend.name, backend.group)]
+    return [backend for backend in pool.backends if home in (backend.name, backend.group)]
 
 
 def _member(
@@ -128,6 +134,10 @@ def _serves(backend: pool_pb2.Backend, home: str) -> bool:
 def _port(backend: pool_pb2.Backend, service: str) -> int:
     endpoint = getattr(backend.endpoints, service, None)
     return endpoint.port if isinstance(endpoint, pool_pb2.Endpoint) else 0
+
+
+def _lack(backend: pool_pb2.Backend, service: str) -> str:
+    return _state(backend) if _port(backend, service) else f"{backend.name} has no {service} endpoint"
 
 
 def _state(backend: pool_pb2.Backend) -> str:
