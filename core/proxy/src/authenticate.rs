@@ -1,5 +1,6 @@
 //! Sixth step: lead the conversation with a backend to its end — logged in, refused, or probed.
 
+use zeroize::Zeroizing;
 use zproxy_protocol::{Client, ClientStep, Input};
 
 use crate::Error;
@@ -32,7 +33,8 @@ pub async fn converse(
     terms: Terms<'_>,
 ) -> Result<Conversed, Error> {
     let mut input = Input::new();
-    let mut out = Vec::new();
+    // Sent it is wiped; this is for a login that is given up while the backend does not read.
+    let mut out = Zeroizing::new(Vec::new());
     loop {
         let step = machine.advance(&mut input, &mut out).map_err(|error| Error::of_backend(machine.phase(), error));
         let broken = |error: std::io::Error| Error::BackendIo { step: machine.phase(), kind: error.kind() };
