@@ -90,6 +90,10 @@ impl Config {
         let listeners = listener::all(&message.listeners, &mut faults);
         if message.hostname.is_empty() {
             faults.push(invalid("hostname", "is missing: name the host that clients connect to".into()));
+        } else if !message.hostname.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._".contains(&it)) {
+            // It is said in greetings, where a space would end it.
+            faults
+                .push(invalid("hostname", format!("{:?} is no host name, e.g. \"mail.tgg.net.id\"", message.hostname)));
         }
         if message.state_directory.is_empty() {
             faults.push(invalid("state_directory", "is missing: name a directory that survives restarts".into()));
@@ -107,7 +111,7 @@ impl Config {
             timeouts: Timeouts::check(&message.timeouts.unwrap_or_default(), &mut faults),
             backend_ca_file: message.backend_tls.map(|tls| tls.ca_file).filter(|file| !file.is_empty()).map(Into::into),
             health: Health::check(&message.health.unwrap_or_default(), &mut faults),
-            records: Records::check(message.log.unwrap_or_default()),
+            records: Records::check(message.log.unwrap_or_default(), &mut faults),
             api: Api::check(&message.api.unwrap_or_default(), &state_directory, &mut faults),
             threads: threads(message.threads, &mut faults),
             state_directory,

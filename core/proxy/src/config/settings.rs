@@ -143,11 +143,16 @@ pub enum Records {
 }
 
 impl Records {
-    pub(super) fn check(message: wire::Log) -> Self {
-        match message.records.as_str() {
-            "" | "stderr" => Self::Stderr,
-            path => Self::File(path.into()),
+    pub(super) fn check(message: wire::Log, faults: &mut Faults) -> Self {
+        if matches!(message.records.as_str(), "" | "stderr") {
+            return Self::Stderr;
         }
+        let file = PathBuf::from(message.records);
+        if file.parent().is_some_and(|it| !it.as_os_str().is_empty() && !it.is_dir()) {
+            let problem = format!("{}: there is no such directory: make it, or name another file", file.display());
+            faults.push(invalid("log.records", problem));
+        }
+        Self::File(file)
     }
 }
 
@@ -158,6 +163,15 @@ pub enum Api {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+}
+
+impl std::fmt::Display for Api {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(to, "{address}"),
+            Self::Unix(path) => write!(to, "unix:{}", path.display()),
+        }
+    }
 }
 
 impl Api {
