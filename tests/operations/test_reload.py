@@ -58,6 +58,17 @@ def test_records_go_to_a_new_file_after_logrotate_moved_the_old_one(zproxy: Zpro
     assert first["id"] not in zproxy.records_file.read_text()
 
 
+def test_a_config_that_is_refused_moves_no_records(zproxy: Zproxy, visitor: Visitor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = listener("late", "imap", "implicit", address=f"127.0.0.1:{taken.getsockname()[1]}")
+        zproxy.config["listeners"] = [*zproxy.config["listeners"], refused]
+        zproxy.config["log"] = {"records": str(zproxy.directory / "elsewhere.jsonl")}
+        zproxy.reload()
+        until(lambda: "cannot be listened on" in zproxy.errors())
+    visitor.read_first(WAYS["IMAP"], BUDI)
+    assert zproxy.record_from(visitor.address)["account"] == BUDI
+
+
 def test_an_account_moved_in_the_directory_file_is_found_at_its_new_home(zproxy: Zproxy, visitor: Visitor) -> None:
     accounts = zproxy.directory / "accounts.csv"
     assert "lives on mbox-2" in visitor.read_first(WAYS["IMAPS"], BUDI)

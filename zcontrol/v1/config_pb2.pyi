@@ -530,7 +530,9 @@ class Log(_message.Message):
 
     RECORDS_FIELD_NUMBER: _builtins.int
     records: _builtins.str
-    """Where session records go: `stderr`, or a file opened for append and reopened at SIGHUP; unset: stderr."""
+    """Where session records go: `stderr`, or a file opened for append and reopened at SIGHUP; unset: stderr. What the
+    process has to say of itself goes to stderr in any case.
+    """
     def __init__(
         self,
         *,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-pub use writer::Writer;
+pub use writer::{Writer, open};
 
 use crate::Error;
 use crate::accept::Ends;

@@ -9,6 +9,7 @@ mod doors;
 mod worker;
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,11 +24,11 @@ pub use door::Listening;
 use doors::Doors;
 use worker::Worker;
 
-use crate::config::{self, Config, Invalid, invalid};
+use crate::config::{self, Config, Invalid, Records, invalid};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::pool::Pools;
-use crate::record::Writer;
+use crate::record::{self, Writer};
 use crate::route::{self, Routes};
 use crate::sessions::{Ending, Filter, Sessions};
 use crate::sys;
@@ -157,8 +158,8 @@ impl Server {
         let _ = sys::raise_descriptor_limit();
         let tickets = Tickets::new().map_err(|error| vec![invalid("", format!("no random numbers: {error}"))])?;
         let metrics = Arc::new(Metrics::default());
-        let records = Writer::start(&setup.config.records, Arc::clone(&metrics))
-            .map_err(|error| vec![invalid("log.records", format!("cannot be opened: {error}"))])?;
+        let records = Writer::start(&setup.config.records, io::stderr(), Arc::clone(&metrics))
+            .map_err(|error| vec![unwritable(&setup.config.records, &error)])?;
         let threads = setup.config.threads;
         let shared = Arc::new(Shared::new(setup, tickets, metrics, records));
         let control = Attached::start(&shared)
@@ -184,11 +185,10 @@ impl Server {
     /// All faults at once; the old config stays in force.
     pub fn reload(&self, config: &[u8]) -> Result<(), Vec<Invalid>> {
         let setup = Setup::load(config)?;
-        self.shared
-            .records
-            .reopen(&setup.config.records)
-            .map_err(|error| vec![invalid("log.records", format!("cannot be opened: {error}"))])?;
+        let records =
+            record::open(&setup.config.records).map_err(|error| vec![unwritable(&setup.config.records, &error)])?;
         self.shared.doors.open(&setup, &self.workers)?;
+        self.shared.records.reopen(records);
         self.shared.setup.store(Arc::new(setup));
         let setup = self.shared.setup.load();
         self.shared.pools.set_health(setup.config.health.clone());
@@ -225,6 +225,11 @@ impl Server {
 fn routing(setup: &Setup) -> route::Setting {
     let config::Limits { cached_routes, pending_lookups, .. } = setup.config.limits;
     route::Setting { cached_routes, pending_lookups, timeout: setup.config.timeouts.lookup }
+}
+
+fn unwritable(records: &Records, error: &io::Error) -> Invalid {
+    let file = if let Records::File(file) = records { file.display().to_string() } else { "stderr".into() };
+    invalid("log.records", format!("{file} cannot be opened for append: {error}; let this user write there"))
 }
 
 /// Unique among edges and restarts: 48 random bits.

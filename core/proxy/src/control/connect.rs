@@ -43,14 +43,15 @@ pub(super) async fn keep(
         let api = shared.setup.load().config.api.clone();
         let ended = match connect(&api).await {
             Ok(channel) => life(channel).await,
-            Err(error) => Status::unavailable(told(&error)),
+            Err(error) => Status::unavailable(format!("{api}: {}", told(&error))),
         };
         if began.elapsed() > LIVED {
             failures = 0;
         }
         if failures == 0 {
             let message = ended.message();
-            shared.records.log("warning", &format!("no {name} stream with control: {message}; trying again"));
+            let told = format!("no {name} stream with control, {message}; serving what is known, and trying again");
+            shared.records.log("warning", &told);
         }
         tokio::select! {
             () = sleep(pause(failures)) => {}
@@ -72,7 +73,7 @@ fn told(error: &dyn std::error::Error) -> String {
 async fn connect(api: &Api) -> Result<Channel, tonic::transport::Error> {
     let uri = match api {
         Api::Tcp(address) => format!("http://{address}"),
-        Api::Unix(path) => format!("unix:{}", path.display()),
+        Api::Unix(_) => api.to_string(),
     };
     let endpoint = Endpoint::new(uri)?.connect_timeout(CONNECT).http2_keep_alive_interval(PING);
     endpoint.keep_alive_timeout(PING_ANSWER).keep_alive_while_idle(true).connect().await

@@ -1,10 +1,11 @@
-//! The thread that writes records.
+//! The thread that writes records, and to the log what the edge's operator must hear.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::Records;
 use crate::metrics::Metrics;
@@ -22,6 +23,8 @@ pub struct Writer {
 #[derive(Debug)]
 enum Message {
     Line(String),
+    /// Of the edge itself: where control and every other daemon of the machine log, whatever file records go to.
+    Log(String),
     /// Write to this file from now on; none: standard error.
     Reopen(Option<File>),
     /// Say when all before it is written.
@@ -29,36 +32,39 @@ enum Message {
 }
 
 impl Writer {
-    /// Starts the thread. It ends when the last `Writer` is gone.
+    /// Starts the thread; `log` takes what is no record. It ends when the last `Writer` is gone.
     ///
     /// # Errors
     /// The file cannot be opened, or no thread be started.
-    pub fn start(records: &Records, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub fn start(records: &Records, log: impl Write + Send + 'static, metrics: Arc<Metrics>) -> io::Result<Self> {
         let (lines, receiver) = sync_channel(WAITING);
         let file = open(records)?;
-        std::thread::Builder::new().name("records".into()).spawn(move || write(&receiver, file))?;
+        std::thread::Builder::new().name("records".into()).spawn(move || write(&receiver, file, log))?;
         Ok(Self { lines, metrics })
     }
 
     /// Leaves a line, without waiting.
     pub fn put(&self, line: String) {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.lines.try_send(Message::Line(line)) {
+        self.leave(Message::Line(line));
+    }
+
+    /// Leaves a line about the edge itself, for its operator, in the log.
+    pub fn log(&self, level: &str, message: &str) {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.leave(Message::Log(serde_json::json!({"event": message, "level": level, "time": time}).to_string()));
+    }
+
+    /// Writes to another file from now on: after a rotation, or because the config names another; none: to standard
+    /// error.
+    pub fn reopen(&self, file: Option<File>) {
+        // The thread lives as long as we do.
+        let _ = self.lines.send(Message::Reopen(file));
+    }
+
+    fn leave(&self, message: Message) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.lines.try_send(message) {
             self.metrics.records_lost.inc();
         }
-    }
-
-    /// Leaves a line about the edge itself, for its operator.
-    pub fn log(&self, level: &str, message: &str) {
-        self.put(serde_json::json!({"event": "log", "level": level, "message": message}).to_string());
-    }
-
-    /// Opens the file anew: after a rotation, or because the config names another.
-    ///
-    /// # Errors
-    /// The file cannot be opened; the old one stays in use.
-    pub fn reopen(&self, records: &Records) -> io::Result<()> {
-        let file = open(records)?;
-        self.lines.send(Message::Reopen(file)).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     /// Waits until all lines left before are written.
@@ -70,7 +76,11 @@ impl Writer {
     }
 }
 
-fn open(records: &Records) -> io::Result<Option<File>> {
+/// Opens the file that records go to, if they go to one.
+///
+/// # Errors
+/// It cannot be opened for append.
+pub fn open(records: &Records) -> io::Result<Option<File>> {
     let append = |path: &Path| OpenOptions::new().create(true).append(true).open(path);
     match records {
         Records::File(path) => append(path).map(Some),
@@ -78,7 +88,7 @@ fn open(records: &Records) -> io::Result<Option<File>> {
     }
 }
 
-fn write(lines: &Receiver<Message>, mut file: Option<File>) {
+fn write(lines: &Receiver<Message>, mut file: Option<File>, mut log: impl Write) {
     let mut next = lines.recv().ok();
     while let Some(first) = next.take() {
         let mut out: BufWriter<Box<dyn Write>> = BufWriter::new(match &mut file {
@@ -93,6 +103,7 @@ fn write(lines: &Receiver<Message>, mut file: Option<File>) {
             match it {
                 // A full disk loses lines, never a session.
                 Message::Line(line) => drop(writeln!(out, "{line}")),
+                Message::Log(line) => drop(writeln!(log, "{line}")),
                 Message::Flush(done) => flushed.push(done),
                 Message::Reopen(file) => {
                     reopen = Some(file);

@@ -1,6 +1,7 @@
 //! All listeners in force, and how a new config opens, keeps and shuts them.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -116,7 +117,7 @@ impl Doors {
         if let Some(door) = known.filter(|door| door.serves(listener)) {
             return Ok((listening, Opening::Known(Arc::clone(door))));
         }
-        let unbound = |error| format!("{} cannot be listened on: {error}", listener.address);
+        let unbound = |error| format!("{} cannot be listened on: {error}; {}", listener.address, mend(&error));
         sys::probe_free(listener.address).map_err(unbound)?;
         let first = sys::listen(listener.address).map_err(unbound)?;
         let bound = first.local_addr().map_err(unbound)?;
@@ -125,6 +126,16 @@ impl Doors {
             sockets.push(sys::listen(bound).map_err(unbound)?);
         }
         Ok((listening, Opening::New { bound, sockets }))
+    }
+}
+
+/// What an operator can do about an address that is not to be had.
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "`ss -ltnp` says who listens there: stop it, or choose another",
+        io::ErrorKind::AddrNotAvailable => "no interface has this address: choose another",
+        io::ErrorKind::PermissionDenied => "ports below 1024 are for root and CAP_NET_BIND_SERVICE",
+        _ => "choose another",
     }
 }
 

@@ -1,5 +1,6 @@
 //! An edge without listeners: what it shares, and its control tasks on a thread of their own, as in the product.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,8 +40,8 @@ impl Directory {
         self.0.join("api.sock")
     }
 
-    fn records(&self) -> PathBuf {
-        self.0.join("records")
+    fn log(&self) -> PathBuf {
+        self.0.join("log")
     }
 }
 
@@ -53,7 +54,7 @@ impl Drop for Directory {
 /// The running edge.
 pub(super) struct Edge {
     pub(super) shared: Arc<Shared>,
-    records: PathBuf,
+    log: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -68,7 +69,8 @@ impl Edge {
         let mut config = config(directory);
         change(&mut config);
         let metrics = Arc::new(Metrics::default());
-        let records = Writer::start(&Records::File(directory.records()), Arc::clone(&metrics)).unwrap();
+        let log = File::create(directory.log()).unwrap();
+        let records = Writer::start(&Records::Stderr, log, Arc::clone(&metrics)).unwrap();
         let setup = Setup::load(&config.encode_to_vec()).unwrap();
         let shared = Arc::new(Shared::new(setup, Tickets::new().unwrap(), metrics, records));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -82,13 +84,13 @@ impl Edge {
                 }
             });
         });
-        Self { shared, records: directory.records(), stop: Some(stop), thread: Some(thread) }
+        Self { shared, log: directory.log(), stop: Some(stop), thread: Some(thread) }
     }
 
     /// What it has told its operator so far.
     pub(super) fn told(&self) -> String {
         self.shared.records.flush();
-        std::fs::read_to_string(&self.records).unwrap()
+        std::fs::read_to_string(&self.log).unwrap()
     }
 
     /// Asks for a login's route.
