@@ -69,6 +69,10 @@ class Conversation:
         while self._read():
             pass
 
+    def ignore(self) -> None:
+        """Read nothing until this side is closed, by `FakeBackend.stop` or by patience."""
+        self.ended.wait(PATIENCE_SECONDS)
+
     def secure(self, context: ssl.SSLContext) -> None:
         self._connection = context.wrap_socket(self._connection, server_side=True)
 
@@ -78,6 +82,7 @@ class Conversation:
         self._connection.close()
 
     def close(self) -> None:
+        self.ended.set()
         # A thread that reads it wakes up from the shutdown, not from the close.
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)

@@ -63,10 +63,13 @@ class RawClient:
 
     def rest(self) -> bytes:
         """Return all that comes until the proxy closes."""
-        while self._read():
-            pass
-        rest, self._unread = self._unread, b""
-        return rest
+        parts = []
+        more = True
+        while more:
+            more = self._read()
+            parts.append(self._unread)
+            self._unread = b""
+        return b"".join(parts)
 
     def heard_within(self, seconds: float) -> Heard | None:
         """Return what comes in so short a time, perhaps nothing; None at the end of the connection."""

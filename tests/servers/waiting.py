@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 POLL_SECONDS = 0.02
+SETTLED_SECONDS = 0.3
 
 
 def until(what: Callable[[], T], *, seconds: float = 10) -> T:
@@ -21,3 +22,17 @@ def until(what: Callable[[], T], *, seconds: float = 10) -> T:
             return answer
         assert time.monotonic() < deadline, f"{what} was still {answer!r} after {seconds} s"
         time.sleep(POLL_SECONDS)
+
+
+def settled(what: Callable[[], T], *, seconds: float = 10) -> T:
+    """Return the answer of `what` as soon as it has been the same for a while."""
+    last, since = what(), time.monotonic()
+
+    def unchanged() -> bool:
+        nonlocal last, since
+        if (answer := what()) != last:
+            last, since = answer, time.monotonic()
+        return time.monotonic() - since > SETTLED_SECONDS
+
+    until(unchanged, seconds=seconds)
+    return last
