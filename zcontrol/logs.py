@@ -37,7 +37,8 @@ def configure_logging() -> None:
 
 
 def _rendering() -> list[structlog.typing.Processor]:
+    # Tracebacks as data, or as rich draws them, would tell local variables, among them passwords: text has only the
+    # lines of code.
     if sys.stderr.isatty():
-        return [structlog.dev.ConsoleRenderer()]
-    # Tracebacks as data would tell local variables, among them passwords: text has only the lines of code.
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
