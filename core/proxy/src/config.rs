@@ -1,6 +1,6 @@
 //! The edge's config as one checked value.
 //!
-//! [`Config::check`] turns the wire message into it or says everything that is wrong at once, each fault with its key,
+//! [`Config::check`] turns the wire message into it and says everything that is wrong at once, each fault with its key,
 //! its value and the mend. A live session keeps the value it began with; a reload makes a new one.
 
 mod listener;
@@ -74,18 +74,16 @@ impl Config {
     /// Decodes and checks a serialized `zcontrol.v1.Config`.
     ///
     /// # Errors
-    /// All faults at once.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Vec<Invalid>> {
+    /// It is no such message.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, Vec<Invalid>), Invalid> {
         let message = wire::Config::decode(bytes)
-            .map_err(|error| vec![invalid("", format!("not a zcontrol.v1.Config message: {error}"))])?;
-        Self::check(message)
+            .map_err(|error| invalid("", format!("not a zcontrol.v1.Config message: {error}")))?;
+        Ok(Self::check(message))
     }
 
-    /// Checks a message.
-    ///
-    /// # Errors
-    /// All faults at once.
-    pub fn check(message: wire::Config) -> Result<Self, Vec<Invalid>> {
+    /// Checks a message. A config with faults is only good for finding more of them: defaults stand where they are.
+    #[must_use]
+    pub fn check(message: wire::Config) -> (Self, Vec<Invalid>) {
         let mut faults = Faults::new();
         let listeners = listener::all(&message.listeners, &mut faults);
         if message.hostname.is_empty() {
@@ -116,7 +114,7 @@ impl Config {
             threads: threads(message.threads, &mut faults),
             state_directory,
         };
-        if faults.is_empty() { Ok(config) } else { Err(faults) }
+        (config, faults)
     }
 }
 
@@ -134,6 +132,10 @@ fn certificates(messages: Vec<wire::Certificate>, faults: &mut Faults) -> Vec<Ce
             let problem = "a second default certificate: keep `default = true` on one only";
             faults.push(invalid(&format!("certificates[{index}].default"), problem.into()));
         }
+        for (at, name) in message.names.iter().enumerate().filter(|(_, name)| !is_certificate_name(name)) {
+            let problem = format!("{name:?} is no host name, e.g. \"mail.tgg.net.id\" or \"*.tgg.net.id\"");
+            faults.push(invalid(&format!("certificates[{index}].names[{at}]"), problem));
+        }
         all.push(Certificate {
             certificate_file: message.certificate_file.into(),
             key_file: message.key_file.into(),
@@ -142,6 +144,12 @@ fn certificates(messages: Vec<wire::Certificate>, faults: &mut Faults) -> Vec<Ce
         });
     }
     all
+}
+
+/// A host name, or `*.` and one.
+fn is_certificate_name(name: &str) -> bool {
+    let host = name.strip_prefix("*.").unwrap_or(name);
+    !host.is_empty() && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet))
 }
 
 /// More threads than this is a typing error.

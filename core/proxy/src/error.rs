@@ -93,6 +93,9 @@ pub enum Error {
     /// The control plane did not answer in time.
     #[error("control plane did not answer the look-up in time")]
     LookupTimeout,
+    /// The account has no home and the pool no default for the service.
+    #[error("account has no home, and the pool no default for {0}: set one with `zproxy pool defaults`")]
+    NoHome(&'static str),
     /// Control has never given this edge a pool.
     #[error("no pool: control has not given one yet, and none is kept in the state directory")]
     NoPool,
@@ -169,6 +172,7 @@ impl Error {
             | Self::LookupFailed(_)
             | Self::LookupOverload
             | Self::LookupTimeout
+            | Self::NoHome(_)
             | Self::NoPool
             | Self::Shutdown
             | Self::TooManySessions
@@ -192,6 +196,7 @@ impl Error {
             | Self::LookupFailed(_)
             | Self::LookupOverload
             | Self::LookupTimeout
+            | Self::NoHome(_)
             | Self::NoPool
             | Self::Shutdown
             | Self::TooManySessions

@@ -51,14 +51,13 @@ impl Setup {
     /// # Errors
     /// All faults at once.
     pub fn load(config: &[u8]) -> Result<Self, Vec<Invalid>> {
-        let config = Config::decode(config)?;
-        let certificates = Certificates::load(&config.certificates);
-        let trust = Trust::load(config.backend_ca_file.as_ref());
-        match (certificates, trust) {
-            (Ok(certificates), Ok(trust)) => Ok(Self { config, certificates: Arc::new(certificates), trust }),
-            (certificates, trust) => {
-                let mut faults = certificates.err().unwrap_or_default();
-                faults.extend(trust.err());
+        let (config, mut faults) = Config::decode(config).map_err(|fault| vec![fault])?;
+        let certificates = Certificates::load(&config.certificates, &mut faults);
+        match Trust::load(config.backend_ca_file.as_ref()) {
+            Ok(trust) if faults.is_empty() => Ok(Self { config, certificates: Arc::new(certificates), trust }),
+            Ok(_) => Err(faults),
+            Err(fault) => {
+                faults.push(fault);
                 Err(faults)
             }
         }

@@ -39,7 +39,10 @@ async fn attached(shared: &Shared, mut link: Link<EdgeReport, EdgeUpdate>) -> Re
         tokio::select! {
             update = link.read() => {
                 let update = update?.update;
-                attached.get_or_insert_with(|| Attached::to(&shared.metrics));
+                attached.get_or_insert_with(|| {
+                    shared.records.log("info", "attached to control");
+                    Attached::to(&shared.metrics)
+                });
                 if let Some(answer) = take(shared, update).await {
                     link.send(report(answer)).await?;
                 }

@@ -117,9 +117,7 @@ impl Pools {
         let down = |reason| Error::BackendDown { home: home.into(), reason };
         let now = Instant::now();
         let indexes = match serving.pool.home(home, service) {
-            None if home.is_empty() => {
-                return Err(down("the account has none and the pool no default for the service"));
-            }
+            None if home.is_empty() => return Err(Error::NoHome(service.name())),
             None => return Err(Error::UnknownHome(home.into())),
             Some(Home::Backend(index)) => vec![serving.own(index, service, now).map_err(down)?],
             Some(Home::Group(index)) => {

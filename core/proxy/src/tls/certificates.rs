@@ -21,14 +21,13 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Reads the files of a config.
-    ///
-    /// # Errors
-    /// All faults at once.
-    pub fn load(config: &[Certificate]) -> Result<Self, Vec<Invalid>> {
-        let mut faults = Vec::new();
+    /// Reads the files of a config; what cannot be used joins the faults.
+    #[must_use]
+    pub fn load(config: &[Certificate], faults: &mut Vec<Invalid>) -> Self {
         let mut all = Self::default();
-        for (index, certificate) in config.iter().enumerate() {
+        let missing =
+            |it: &Certificate| it.certificate_file.as_os_str().is_empty() || it.key_file.as_os_str().is_empty();
+        for (index, certificate) in config.iter().enumerate().filter(|(_, it)| !missing(it)) {
             match load(certificate) {
                 Ok((key, names)) => all.add(&Arc::new(key), &names, certificate.default),
                 Err((field, problem)) => {
@@ -37,7 +36,7 @@ impl Certificates {
                 }
             }
         }
-        if faults.is_empty() { Ok(all) } else { Err(faults) }
+        all
     }
 
     fn add(&mut self, key: &Arc<CertifiedKey>, names: &[String], default: bool) {
@@ -85,7 +84,8 @@ fn load(config: &Certificate) -> Result<(CertifiedKey, Vec<String>), Problem> {
         return Err(("names", problem.into()));
     }
     let certified = CertifiedKey::from_der(chain, key, &super::provider()).map_err(|error| {
-        let problem = format!("{:?} does not fit the certificate: {error}", config.key_file);
+        let problem =
+            format!("{:?} does not fit the certificate ({error}): name the key it was made for", config.key_file);
         ("key_file", problem)
     })?;
     Ok((certified, names))
@@ -97,7 +97,11 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         .map_err(unreadable)?
         .collect::<Result<_, _>>()
         .map_err(|error| format!("{path:?} is not PEM: {error}"))?;
-    if chain.is_empty() { Err(format!("{path:?} holds no certificate")) } else { Ok(chain) }
+    if chain.is_empty() {
+        Err(format!("{path:?} holds no certificate: name the PEM file that does, leaf first"))
+    } else {
+        Ok(chain)
+    }
 }
 
 /// The DNS names a certificate is for.

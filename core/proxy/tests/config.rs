@@ -1,0 +1,71 @@
+//! A config is taken whole, or every fault of it is named at once, by its key.
+
+use prost::Message as _;
+use zproxy_proxy::server::Setup;
+use zproxy_proxy::wire;
+
+fn listener() -> wire::Listener {
+    wire::Listener {
+        name: "imap".into(),
+        protocol: wire::Protocol::Imap.into(),
+        address: "127.0.0.1:0".into(),
+        tls: wire::ListenerTls::Off.into(),
+        ..Default::default()
+    }
+}
+
+fn good() -> wire::Config {
+    wire::Config {
+        hostname: "mail.tgg.net.id".into(),
+        state_directory: "/var/lib/zproxy".into(),
+        listeners: vec![listener()],
+        ..Default::default()
+    }
+}
+
+fn faulty_keys(config: &wire::Config) -> Vec<String> {
+    let faults = Setup::load(&config.encode_to_vec()).err().unwrap_or_default();
+    faults.into_iter().map(|fault| fault.key).collect()
+}
+
+#[test]
+fn the_least_config_is_taken() {
+    assert_eq!(faulty_keys(&good()), [""; 0]);
+}
+
+#[test]
+fn faults_of_keys_and_of_files_are_named_at_once() {
+    let mut config = good();
+    config.hostname = "mail tgg".into();
+    config.backend_tls = Some(wire::BackendTlsSettings { ca_file: "/nonexistent/ca.pem".into() });
+    config.certificates = vec![
+        wire::Certificate {
+            certificate_file: "/nonexistent/a.pem".into(),
+            key_file: "/nonexistent/a.key".into(),
+            names: vec!["*.*.x".into()],
+            ..Default::default()
+        },
+        wire::Certificate { key_file: "/nonexistent/b.key".into(), ..Default::default() },
+    ];
+    config.api = Some(wire::Api { address: "192.0.2.1:7410".into(), ..Default::default() });
+    let mut keys = faulty_keys(&config);
+    keys.sort_unstable();
+    let expected = [
+        "api.address",
+        "backend_tls.ca_file",
+        "certificates[0].certificate_file",
+        "certificates[0].names[0]",
+        "certificates[1].certificate_file",
+        "hostname",
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn passwords_cross_no_network_in_clear_unless_that_is_said() {
+    let mut config = good();
+    config.listeners[0].address = "192.0.2.1:143".into();
+    assert_eq!(faulty_keys(&config), ["listeners[0].tls"]);
+    config.listeners[0].plaintext_ok = true;
+    assert_eq!(faulty_keys(&config), [""; 0]);
+}
