@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha import reflection
 from zcontrol.config.checks import seed
 from zcontrol.errors import ZproxyError
 from zcontrol.pool.sqlite import SqliteStore
+from zcontrol.pool.votes import Votes
 from zcontrol.routing.open import open_resolver
 from zcontrol.services.edge import EdgeService
 from zcontrol.services.pool import PoolService
@@ -73,12 +74,12 @@ class Control:
             opened.push_async_callback(store.close)
             resolver = await _open_resolver(config, store, before=None)
             opened.push_async_callback(resolver.close)
-            sessions = SessionService()
-            edges = EdgeService(store, lambda: resolver.epochs.last_invalidation)
-            routes = RouteService(resolver, lambda: store.current, edges.invalidate)
+            sessions, votes = SessionService(), Votes()
+            edges = EdgeService(store, lambda: resolver.epochs.last_invalidation, votes)
+            routes = RouteService(resolver, lambda: store.current, votes, edges.invalidate)
             server = grpc.aio.server(options=SERVER_OPTIONS)
             edge_pb2_grpc.add_EdgeServiceServicer_to_server(edges, server)
-            pool_pb2_grpc.add_PoolServiceServicer_to_server(PoolService(store, sessions.count_of), server)
+            pool_pb2_grpc.add_PoolServiceServicer_to_server(PoolService(store, votes, sessions.count_of), server)
             route_pb2_grpc.add_RouteServiceServicer_to_server(routes, server)
             session_pb2_grpc.add_SessionServiceServicer_to_server(sessions, server)
             servicer = await _add_health(server, reflect=config.api.reflection)

@@ -54,7 +54,10 @@ class FakeEdge:
     async def health(self, **down: bool) -> None:
         """Tell of the IMAP endpoint of each backend whether it is up; `web_1` is `web-1`."""
         endpoints = [
-            edge_pb2.EndpointHealth(backend=name.replace("_", "-"), service="imap", up=up) for name, up in down.items()
+            edge_pb2.EndpointHealth(
+                backend=name.replace("_", "-"), service="imap", up=up, reason="" if up else "refused"
+            )
+            for name, up in down.items()
         ]
         await self.report(health=edge_pb2.HealthReport(endpoints=endpoints))
 

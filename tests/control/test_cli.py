@@ -6,7 +6,7 @@ import asyncio
 import importlib.metadata
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from control.conftest import Running
+    from control.edges import FakeEdge
 
 PROGRAM = [sys.executable, "-c", "from zcontrol.cli import main; main()"]
 
@@ -56,7 +57,10 @@ async def pool(running: Running) -> dict[str, pb.Backend]:
 
 async def test_pool_list_is_a_table_for_people_and_json_for_programs(zproxy: Zproxy) -> None:
     table = (await zproxy("pool", "list")).out
-    assert table.splitlines()[1].split() == ["mbox-1", "active", "100", "127.0.0.2", "imap:143"]
+    assert table.splitlines()[1].split() == [
+        *("mbox-1", "active", "100", "127.0.0.2", "imap:143"),
+        *("unknown:", "no", "edge", "is", "attached"),
+    ]
     assert "version 1" in table
     listed = (await zproxy("pool", "list", "--group", "web", "--json")).json
     assert listed["version"] == 1
@@ -66,6 +70,22 @@ async def test_pool_list_is_a_table_for_people_and_json_for_programs(zproxy: Zpr
         ("web-3", ""),
     ]
     assert listed["backends"][0]["endpoints"]["imap"]["port"] == 143
+
+
+async def test_pool_list_tells_what_edges_say(zproxy: Zproxy, attach: Callable[..., Awaitable[FakeEdge]]) -> None:
+    edge = await attach("edge-1")
+    await edge.taken()
+    await edge.health(mbox_1=False, mbox_2=True)
+    await edge.update()
+    rows = (await zproxy("pool", "list")).out.splitlines()
+    assert rows[0].split()[-1] == "HEALTH"
+    assert rows[1].rstrip().endswith("imap down (1 of 1 edges): refused")
+    assert rows[2].split()[-1] == "up"
+    told = (await zproxy("pool", "list", "--json")).json
+    assert told["edges"] == 1
+    assert told["down"] == [{"backend": "mbox-1", "service": "imap", "edges": 1, "of": 1, "reason": "refused"}]
+    said = await zproxy("route", "explain", "siti")
+    assert (said.code, "every edge calls mbox-1's imap down (refused)" in said.err) == (1, True)
 
 
 async def test_pool_add_describes_a_backend_by_options(running: Running, zproxy: Zproxy) -> None:

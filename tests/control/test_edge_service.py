@@ -175,3 +175,26 @@ async def test_an_edge_keeps_its_list_until_it_has_told_what_it_sees(running: Ru
     assert (await edge.taken()).HasField("change")
     await edge.report(health=edge_pb2.HealthReport())
     assert (await edge.update()).HasField("members_down")
+
+
+async def test_list_tells_which_endpoints_edges_call_down_and_why(running: Running, attach: Attach) -> None:
+    async def listed(**filtered: str) -> pb.ListBackendsResponse:
+        told: pb.ListBackendsResponse = await running.pool.ListBackends(pb.ListBackendsRequest(**filtered))
+        return told
+
+    assert (await listed()).edges == 0
+    edges = [await attached(attach, name) for name in ("edge-1", "edge-2")]
+    for edge in edges:
+        await edge.health(mbox_1=True)
+        await edge.update()
+    await edges[0].health(mbox_1=False, web_1=False)
+    await edges[1].health(web_1=False)
+    # Only both together make a member down.
+    assert (await edges[0].update()).HasField("members_down")
+    told = await listed()
+    assert told.edges == 2
+    assert list(told.down) == [
+        pb.EndpointDown(backend=name, service="imap", edges=votes, of=2, reason="refused")
+        for name, votes in (("mbox-1", 1), ("web-1", 2))
+    ]
+    assert [endpoint.backend for endpoint in (await listed(group="web")).down] == ["web-1"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from prometheus_client import REGISTRY
 
 from zcontrol.directory.base import Directory, Found, Outcome
+from zcontrol.pool.votes import Votes
 from zcontrol.routing.cache import InProcessCache
 from zcontrol.routing.epochs import Epochs
 from zcontrol.routing.resolver import Resolver, Setting
@@ -88,6 +89,7 @@ class Bench:
     clocks: Clocks = field(default_factory=Clocks)
     pool: pool_pb2.Pool = field(default_factory=lambda: POOL)
     names: config_pb2.Names = field(default_factory=lambda: config_pb2.Names(default_domain=DOMAIN))
+    votes: Votes = field(default_factory=Votes)
     resolver: Resolver = field(init=False)
 
     def __post_init__(self) -> None:

@@ -40,7 +40,7 @@ async def serve(directory: ToldDirectory, path: Path) -> AsyncIterator[Served]:
     bench = Bench(directory=directory)
     server = grpc.aio.server()
     served = Served(bench, None)  # type: ignore[arg-type]
-    service = RouteService(bench.resolver, lambda: bench.pool, served.invalidations.append)
+    service = RouteService(bench.resolver, lambda: bench.pool, bench.votes, served.invalidations.append)
     route_pb2_grpc.add_RouteServiceServicer_to_server(service, server)
     address = f"unix:{path}/api.sock"
     server.add_insecure_port(address)
@@ -200,3 +200,45 @@ async def test_explain_knows_states_and_groups(directory: ToldDirectory, tmp_pat
         assert (await served.stub.Explain(route_pb2.ExplainRequest(login="siti"))).backend == "mbox-1"
         told = await served.stub.Explain(route_pb2.ExplainRequest(login="siti", service="pop3"))
         assert told.failure == "nothing serves pop3 for 'mbox-1': mbox-1 has no pop3 endpoint"
+
+
+def seen(backend: str, reason: str = "", service: str = "imap") -> edge_pb2.HealthReport:
+    endpoint = edge_pb2.EndpointHealth(backend=backend, service=service, up=not reason, reason=reason)
+    return edge_pb2.HealthReport(endpoints=[endpoint])
+
+
+async def test_explain_tells_what_edges_say_of_the_backend(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        request = route_pb2.ExplainRequest(login="siti")
+        assert "no edge has told how its servers are" in (await served.stub.Explain(request)).steps
+        served.bench.votes.report("edge-1", seen("mbox-1", "connect refused"))
+        served.bench.votes.report("edge-2", seen("mbox-1"))
+        told = await served.stub.Explain(request)
+        assert told.steps[-1] == "1 of 2 edges call mbox-1's imap down: connect refused"
+        assert (told.backend, told.failure) == ("mbox-1", "")
+        served.bench.votes.report("edge-2", seen("mbox-1", "connect refused"))
+        told = await served.stub.Explain(request)
+        assert told.failure == "every edge calls mbox-1's imap down (connect refused): a temporary failure"
+        assert (told.backend, told.endpoint) == ("", "")
+        served.bench.votes.report("edge-1", seen("mbox-1"))
+        assert (await served.stub.Explain(request)).backend == "mbox-1"
+
+
+async def test_explain_leaves_out_the_members_that_most_edges_call_down(
+    directory: ToldDirectory, tmp_path: Path
+) -> None:
+    async with serve(directory, tmp_path) as served:
+        pool = pool_pb2.Pool()
+        pool.CopyFrom(POOL)
+        pool.groups.add(name="web", kind=pool_pb2.GROUP_KIND_SHARED)
+        pool.defaults.mail = "web"
+        for backend in pool.backends:
+            backend.group = "web"
+        served.bench.pool = pool
+        request = route_pb2.ExplainRequest(login="y")
+        chosen = (await served.stub.Explain(request)).backend
+        other = {"mbox-1": "mbox-2", "mbox-2": "mbox-1"}[chosen]
+        served.bench.votes.report("edge-1", seen(chosen, "no greeting"))
+        assert (await served.stub.Explain(request)).backend == other
+        served.bench.votes.report("edge-1", seen(other, "no greeting"))
+        assert (await served.stub.Explain(request)).failure.startswith(f"every edge calls {chosen}'s imap down")

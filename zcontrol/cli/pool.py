@@ -1,6 +1,6 @@
 """`zproxy pool`: look at the pool and change it while sessions stay up."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -41,13 +41,13 @@ def list_(
     group: Annotated[str, typer.Option(help="Only members of this group.")] = "",
     state: Annotated[int | None, word_option(pool_pb2.BackendState.DESCRIPTOR, "Only in this state.")] = None,
 ) -> None:
-    """The backends, and what each serves."""
+    """The backends, what each serves, and what edges say of its health."""
     request = pool_pb2.ListBackendsRequest(group=group, state=pool_pb2.BackendState.ValueType(state or 0))
     listed = call.pool.ListBackends(request, timeout=call.seconds)
     if call.json:
         show_json(listed)
     else:
-        _show_backends(listed.backends, listed.version)
+        _show_backends(listed.backends, listed.version, health=_health(listed))
 
 
 @api_command(app, "get")
@@ -164,9 +164,22 @@ def _set_fields(message: Message) -> list[tuple[FieldDescriptor, object]]:
     return [(field, word(field.enum_type, value) if field.enum_type else value) for field, value in fields]
 
 
-def _show_backends(backends: Iterable[pool_pb2.Backend], version: int) -> None:
-    columns = ("NAME", "GROUP", "STATE", "WEIGHT", "HOST", "SERVES")
-    show_table(columns, map(_row, backends), caption=f"version {version}")
+def _show_backends(
+    backends: Iterable[pool_pb2.Backend], version: int, health: Callable[[str], str] | None = None
+) -> None:
+    columns = ["NAME", "GROUP", "STATE", "WEIGHT", "HOST", "SERVES"]
+    rows = [[*_row(backend), *([health(backend.name)] if health else [])] for backend in backends]
+    show_table([*columns, *(["HEALTH"] if health else [])], rows, caption=f"version {version}")
+
+
+def _health(listed: pool_pb2.ListBackendsResponse) -> Callable[[str], str]:
+    """What edges say of a backend, by its name."""
+    down: dict[str, list[str]] = {}
+    for endpoint in listed.down:
+        told = f"{endpoint.service} down ({endpoint.edges} of {endpoint.of} edges): {endpoint.reason}"
+        down.setdefault(endpoint.backend, []).append(told)
+    otherwise = "up" if listed.edges else "unknown: no edge is attached"
+    return lambda name: "; ".join(down.get(name, [otherwise]))
 
 
 def _row(backend: pool_pb2.Backend) -> list[object]:

@@ -14,13 +14,13 @@ import grpc
 import structlog
 
 from zcontrol.pool.delta import delta
-from zcontrol.services.health import Votes
 from zcontrol.v1 import edge_pb2, edge_pb2_grpc, pool_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from zcontrol.pool.store import PoolStore
+    from zcontrol.pool.votes import Votes
 
 log = structlog.get_logger(__name__)
 
@@ -29,12 +29,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @final
 class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
-    """Keeps every attached edge at the current pool; `epoch` is that of the last invalidation."""
+    """Keeps every attached edge at the current pool, and its votes; `epoch` is that of the last invalidation."""
 
-    def __init__(self, store: PoolStore, epoch: Callable[[], int]) -> None:
+    def __init__(self, store: PoolStore, epoch: Callable[[], int], votes: Votes) -> None:
         self._store = store
         self._epoch = epoch
-        self._votes = Votes()
+        self._votes = votes
         self._edges: dict[str, _Edge] = {}
 
     async def follow_pool(self) -> None:

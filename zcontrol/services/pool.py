@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import grpc
 import structlog
@@ -16,6 +16,9 @@ from zcontrol.pool.rules import check_pool
 from zcontrol.pool.store import Entry, Note, PoolStore
 from zcontrol.services.refusals import refusals
 from zcontrol.v1 import pool_pb2, pool_pb2_grpc
+
+if TYPE_CHECKING:
+    from zcontrol.pool.votes import Votes
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +30,9 @@ Change = Callable[[pool_pb2.Pool], pool_pb2.Pool]
 class PoolService(pool_pb2_grpc.PoolServiceServicer):
     """Serves one store; `count_sessions` tells how many live sessions a backend holds over all edges."""
 
-    def __init__(self, store: PoolStore, count_sessions: Callable[[str], Awaitable[int]]) -> None:
+    def __init__(self, store: PoolStore, votes: Votes, count_sessions: Callable[[str], Awaitable[int]]) -> None:
         self._store = store
+        self._votes = votes
         self._count_sessions = count_sessions
 
     async def Get(self, request: pool_pb2.GetPoolRequest, context: Context) -> pool_pb2.Pool:
@@ -46,7 +50,7 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
     async def ListBackends(
         self, request: pool_pb2.ListBackendsRequest, context: Context
     ) -> pool_pb2.ListBackendsResponse:
-        """The backends of a group or state."""
+        """The backends of a group or state, and what edges say of them."""
         pool = self._store.current
         async with refusals(context):
             if request.group and request.group.lower() not in {group.name.lower() for group in pool.groups}:
@@ -57,7 +61,11 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
             if request.group.lower() in ("", backend.group.lower())
             and request.state in (pool_pb2.BACKEND_STATE_UNSPECIFIED, backend.state or pool_pb2.BACKEND_STATE_ACTIVE)
         ]
-        return pool_pb2.ListBackendsResponse(version=pool.version, backends=matching)
+        names = {backend.name for backend in matching}
+        down = [endpoint for endpoint in self._votes.endpoints_down(pool) if endpoint.backend in names]
+        return pool_pb2.ListBackendsResponse(
+            version=pool.version, backends=matching, down=down, edges=self._votes.edges
+        )
 
     async def AddBackend(self, request: pool_pb2.AddBackendRequest, context: Context) -> pool_pb2.PoolChange:
         """Add a backend."""

@@ -10,6 +10,7 @@ import structlog
 from zcontrol.errors import UnusableNameError
 from zcontrol.fault import shown
 from zcontrol.pool.rules import SERVICES
+from zcontrol.pool.votes import Votes
 from zcontrol.routing.explain import explain
 from zcontrol.routing.resolver import Resolver
 from zcontrol.v1 import edge_pb2, pool_pb2, route_pb2, route_pb2_grpc
@@ -29,10 +30,12 @@ class RouteService(route_pb2_grpc.RouteServiceServicer):
         self,
         resolver: Resolver,
         pool: Callable[[], pool_pb2.Pool],
+        votes: Votes,
         on_invalidate: Callable[[edge_pb2.Invalidation], None],
     ) -> None:
         """`on_invalidate` hears of every invalidation, those that the directory causes too."""
         self._pool = pool
+        self._votes = votes
         self._on_invalidate = on_invalidate
         self._resolver = resolver
         resolver.subscribe(on_invalidate)
@@ -82,7 +85,7 @@ class RouteService(route_pb2_grpc.RouteServiceServicer):
         if request.service and request.service not in SERVICES:
             told = f"service = {shown(request.service)}: no such service; one of {', '.join(SERVICES)}"
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, told)
-        return await explain(self._resolver, self._pool(), request)
+        return await explain(self._resolver, self._pool(), self._votes, request)
 
     async def Invalidate(  # noqa: N802 - gRPC's name
         self,

@@ -391,12 +391,17 @@ Global___Defaults: _TypeAlias = Defaults  # noqa: Y015
 class GetPoolRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Get alone: the pool as that version had it; unset: the current one."""
     def __init__(
         self,
+        *,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -432,22 +437,69 @@ class ListBackendsResponse(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     BACKENDS_FIELD_NUMBER: _builtins.int
+    DOWN_FIELD_NUMBER: _builtins.int
+    EDGES_FIELD_NUMBER: _builtins.int
     version: _builtins.int
+    edges: _builtins.int
+    """Edges that have told what they see; 0: nobody knows how the backends are."""
     @_builtins.property
     def backends(self) -> _containers.RepeatedCompositeFieldContainer[Global___Backend]: ...
+    @_builtins.property
+    def down(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointDown]:
+        """The endpoints of those backends that an edge calls down."""
+
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         backends: _abc.Iterable[Global___Backend] | None = ...,
+        down: _abc.Iterable[Global___EndpointDown] | None = ...,
+        edges: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "down", b"down", "edges", b"edges", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListBackendsResponse: _TypeAlias = ListBackendsResponse  # noqa: Y015
+
+@_typing.final
+class EndpointDown(_message.Message):
+    """An endpoint that edges call down."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    EDGES_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    backend: _builtins.str
+    service: _builtins.str
+    """imap, pop3 …"""
+    edges: _builtins.int
+    """How many edges call it down."""
+    of: _builtins.int
+    """Of how many that have told what they see."""
+    reason: _builtins.str
+    """What most of those edges say, cut short."""
+    def __init__(
+        self,
+        *,
+        backend: _builtins.str = ...,
+        service: _builtins.str = ...,
+        edges: _builtins.int = ...,
+        of: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "edges", b"edges", "of", b"of", "reason", b"reason", "service", b"service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointDown: _TypeAlias = EndpointDown  # noqa: Y015
 
 @_typing.final
 class ChangeHeader(_message.Message):
@@ -705,14 +757,17 @@ class PoolChange(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """The version this change made."""
     author: _builtins.str
     action: _builtins.str
-    """What was done, e.g. `drain mbox-1`."""
+    """What was done, e.g. `drain mbox-1` or `update mbox-1: host 10.0.0.1 to 10.0.0.9`; at most 256 characters."""
     reason: _builtins.str
     sessions: _builtins.int
     """Live sessions that the changed backend holds now, over all attached edges; set by Drain and RemoveBackend."""
+    unchanged: _builtins.bool
+    """In an answer: the pool was so already and stays at `version`."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -724,10 +779,11 @@ class PoolChange(_message.Message):
         action: _builtins.str = ...,
         reason: _builtins.str = ...,
         sessions: _builtins.int = ...,
+        unchanged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "author", b"author", "reason", b"reason", "sessions", b"sessions", "time", b"time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "author", b"author", "reason", b"reason", "sessions", b"sessions", "time", b"time", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

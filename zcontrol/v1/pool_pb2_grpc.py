@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class PoolServiceStub:
-    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time.
+    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time; one that
+    changes nothing makes no version.
     Errors: NOT_FOUND (no such name), ALREADY_EXISTS (the name is taken), ABORTED (expected_version is not the
     current version: read again and repeat), INVALID_ARGUMENT (says which field and how to mend it),
     FAILED_PRECONDITION (the change would strand a group or a default), UNAVAILABLE (the store cannot write).
@@ -111,7 +112,8 @@ class PoolServiceStub:
 
 
 class PoolServiceServicer:
-    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time.
+    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time; one that
+    changes nothing makes no version.
     Errors: NOT_FOUND (no such name), ALREADY_EXISTS (the name is taken), ABORTED (expected_version is not the
     current version: read again and repeat), INVALID_ARGUMENT (says which field and how to mend it),
     FAILED_PRECONDITION (the change would strand a group or a default), UNAVAILABLE (the store cannot write).
@@ -291,7 +293,8 @@ def add_PoolServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PoolService:
-    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time.
+    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time; one that
+    changes nothing makes no version.
     Errors: NOT_FOUND (no such name), ALREADY_EXISTS (the name is taken), ABORTED (expected_version is not the
     current version: read again and repeat), INVALID_ARGUMENT (says which field and how to mend it),
     FAILED_PRECONDITION (the change would strand a group or a default), UNAVAILABLE (the store cannot write).

@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PoolServiceStub:
-    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time.
+    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time; one that
+    changes nothing makes no version.
     Errors: NOT_FOUND (no such name), ALREADY_EXISTS (the name is taken), ABORTED (expected_version is not the
     current version: read again and repeat), INVALID_ARGUMENT (says which field and how to mend it),
     FAILED_PRECONDITION (the change would strand a group or a default), UNAVAILABLE (the store cannot write).
@@ -62,7 +63,8 @@ class PoolServiceStub:
 
 @_typing.type_check_only
 class PoolServiceAsyncStub(PoolServiceStub):
-    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time.
+    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time; one that
+    changes nothing makes no version.
     Errors: NOT_FOUND (no such name), ALREADY_EXISTS (the name is taken), ABORTED (expected_version is not the
     current version: read again and repeat), INVALID_ARGUMENT (says which field and how to mend it),
     FAILED_PRECONDITION (the change would strand a group or a default), UNAVAILABLE (the store cannot write).
@@ -93,7 +95,8 @@ class PoolServiceAsyncStub(PoolServiceStub):
     """The current pool first, then the whole pool again after each change. On reconnect the current pool comes first again."""
 
 class PoolServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time.
+    """Every change is durable before it is acknowledged, makes the next version and keeps its author and time; one that
+    changes nothing makes no version.
     Errors: NOT_FOUND (no such name), ALREADY_EXISTS (the name is taken), ABORTED (expected_version is not the
     current version: read again and repeat), INVALID_ARGUMENT (says which field and how to mend it),
     FAILED_PRECONDITION (the change would strand a group or a default), UNAVAILABLE (the store cannot write).
