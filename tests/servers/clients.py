@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import poplib
+import smtplib
 import socket
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -42,6 +43,13 @@ WAYS = {
     "POP3S": Way(listener="pop3s"),
     "STLS": Way(listener="pop3", starttls=True),
 }
+"""To read mail."""
+
+SENDING = {
+    "587": Way(listener="submission", starttls=True),
+    "465": Way(listener="submissions"),
+}
+"""To send it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +82,12 @@ class Visitor:
         client = _Pop3(self, way, first)
         if way.starttls:
             client.stls(self.context)
+        return client
+
+    def smtp(self, way: Way, *, first: bytes = b"") -> smtplib.SMTP:
+        client = _Smtp(self, way, first)
+        if way.starttls:
+            client.starttls(context=self.context)
         return client
 
     def read_first(self, way: Way, name: str, password: str = PASSWORD) -> str:
@@ -114,4 +128,15 @@ class _Pop3(poplib.POP3):
         return self._open()
 
 
+class _Smtp(smtplib.SMTP):
+    def __init__(self, visitor: Visitor, way: Way, first: bytes) -> None:
+        self._open = lambda: visitor.connect(way, first=first)
+        super().__init__(visitor.host, local_hostname=CALLS_ITSELF)
+
+    def _get_socket(self, host: str, port: int, timeout: float | None) -> socket.socket:  # noqa: ARG002 - as above
+        return self._open()
+
+
+CALLS_ITSELF = "laptop.example"
+"""What a client that sends mail says in its EHLO."""
 PATIENCE_SECONDS = 20

@@ -42,6 +42,12 @@ service auth {{
     port = {AUTH_PORT}
   }}
 }}
+service anvil {{
+  # Else a refused login waits the longer the more of them its address has had, as zproxy's own do.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 service lmtp {{
   inet_listener lmtp {{
     port = {LMTP_PORT}
