@@ -64,6 +64,13 @@ class Conversation:
         octets, self._unread = self._unread[:count], self._unread[count:]
         return octets
 
+    def through(self, end: bytes) -> bytes:
+        """Return all up to that end, with it: a message. Less at the end of the connection."""
+        while end not in self._unread and self._read():
+            pass
+        found, end, self._unread = self._unread.partition(end)
+        return found + end
+
     def hold(self) -> None:
         """Say nothing, and listen until the proxy closes."""
         while self._read():
@@ -102,6 +109,7 @@ class FakeBackend:
 
     def __init__(self, behaviour: Behaviour, *, address: str, port: int) -> None:
         self.behaviour = behaviour
+        self.address = address
         self.port = port
         self.conversations: list[Conversation] = []
         self._threads: list[threading.Thread] = []

@@ -18,7 +18,10 @@ SITI = "siti@tgg.net.id"
 MECHANISMS = {
     "PLAIN with initial response": [b"AUTH PLAIN " + plain(SITI, PASSWORD)],
     "PLAIN": [b"AUTH PLAIN", plain(SITI, PASSWORD)],
-    "LOGIN with initial response": [b"AUTH LOGIN " + base64.b64encode(SITI.encode()), base64.b64encode(PASSWORD.encode())],
+    "LOGIN with initial response": [
+        b"AUTH LOGIN " + base64.b64encode(SITI.encode()),
+        base64.b64encode(PASSWORD.encode()),
+    ],
     "LOGIN": [b"AUTH LOGIN", base64.b64encode(SITI.encode()), base64.b64encode(PASSWORD.encode())],
     "LOGIN in small letters": [b"auth login", base64.b64encode(SITI.encode()), base64.b64encode(PASSWORD.encode())],
 }
