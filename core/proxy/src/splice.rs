@@ -164,7 +164,9 @@ impl Splice {
             if now >= deadline {
                 break;
             }
-            let look_again = if quiet_at > now { quiet_at.min(deadline) } else { deadline };
+            // Quiet, and yet in the middle of something: that may have ended when it is quiet again.
+            let quiet_again = if quiet_at > now { quiet_at } else { now + QUIET_FOR };
+            let look_again = quiet_again.min(deadline);
             tokio::select! {
                 biased;
                 ended = poll_fn(|cx| self.poll_move(cx, live)) => return ended,

@@ -191,6 +191,24 @@ async fn a_kick_cuts_without_a_word_where_a_line_is_not_finished() {
     assert!(matches!(stage.client.read(&mut heard).await, Ok(0) | Err(_)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_kick_that_found_a_message_under_way_speaks_when_that_has_ended() {
+    let mut stage = Stage::new(Service::Submission, LONG).await;
+    stage.backend.write_all(b"354 go on\r\n").await.unwrap();
+    let mut heard = [0; 11];
+    stage.client.read_exact(&mut heard).await.unwrap();
+    let ending = Ending { text: Arc::from("moved"), patience: LONG };
+    let sessions = Arc::clone(&stage.sessions);
+    let kicked = tokio::spawn(async move { sessions.kick(&Filter::default(), &ending).await });
+    // Longer than a session must be quiet before it is spoken into.
+    tokio::time::sleep(LONG / 4).await;
+    stage.backend.write_all(b"250 queued\r\n").await.unwrap();
+    let mut heard = String::new();
+    stage.client.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(heard, "250 queued\r\n421 4.3.2 moved\r\n");
+    assert_eq!(kicked.await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn a_kick_says_nothing_into_a_compression_that_was_asked_for_behind_the_login() {
     let mut stage = Stage::with_leftovers(Service::Imap, LONG, b"b COMPRESS DEFLATE\r\n", b"").await;
