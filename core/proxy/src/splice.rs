@@ -45,6 +45,8 @@ pub struct Splice {
     quiet: Quiet,
     /// When a byte last moved.
     moved: Instant,
+    /// The client spoke last.
+    unanswered: bool,
     first_end: Option<EndedBy>,
 }
 
@@ -71,6 +73,7 @@ impl Splice {
             gate: None,
             quiet,
             moved: Instant::now(),
+            unanswered: false,
             first_end: None,
         }
     }
@@ -176,9 +179,11 @@ impl Splice {
         Ended { by: EndedBy::Proxy, error: Some(Error::Kicked) }
     }
 
-    /// Whether a line of ours would not land in the middle of something.
+    /// Whether a line of ours would not land in the middle of something, nor be taken for an answer: a client that
+    /// hears 421 for the last chunk of a message sends it again, and the backend may be about to accept it.
     fn may_speak(&self) -> bool {
         self.first_end.is_none()
+            && !self.unanswered
             && self.from_client.is_empty()
             && self.from_backend.is_empty()
             && self.quiet.line_ended()
@@ -242,6 +247,7 @@ impl Splice {
             Ok(progress) => {
                 if progress.bytes > 0 {
                     self.moved = Instant::now();
+                    self.unanswered = source == EndedBy::Client;
                     counter.fetch_add(progress.bytes, Ordering::Relaxed);
                 }
                 if progress.ended && self.first_end.is_none() {

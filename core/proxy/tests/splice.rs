@@ -209,6 +209,22 @@ async fn a_kick_that_found_a_message_under_way_speaks_when_that_has_ended() {
     assert_eq!(kicked.await.unwrap(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_kick_waits_for_the_answer_to_what_the_client_said_last() {
+    let mut stage = Stage::new(Service::Submission, LONG).await;
+    stage.client.write_all(b"BDAT 2 LAST\r\nhi").await.unwrap();
+    let mut said = [0; 15];
+    stage.backend.read_exact(&mut said).await.unwrap();
+    let ending = Ending { text: Arc::from("moved"), patience: LONG };
+    let sessions = Arc::clone(&stage.sessions);
+    tokio::spawn(async move { sessions.kick(&Filter::default(), &ending).await });
+    tokio::time::sleep(LONG / 4).await;
+    stage.backend.write_all(b"250 queued\r\n").await.unwrap();
+    let mut heard = String::new();
+    stage.client.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(heard, "250 queued\r\n421 4.3.2 moved\r\n");
+}
+
 #[tokio::test]
 async fn a_kick_says_nothing_into_a_compression_that_was_asked_for_behind_the_login() {
     let mut stage = Stage::with_leftovers(Service::Imap, LONG, b"b COMPRESS DEFLATE\r\n", b"").await;
