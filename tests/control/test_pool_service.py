@@ -65,6 +65,7 @@ async def test_every_change_makes_the_next_version(running: Running) -> None:
     [
         (lambda p: p.Drain(pb.DrainRequest(name="x")), grpc.StatusCode.NOT_FOUND, "there are mbox-1"),
         (lambda p: p.Rollback(pb.RollbackRequest(version=9)), grpc.StatusCode.NOT_FOUND, "no version 9"),
+        (lambda p: p.Get(pb.GetPoolRequest(version=9)), grpc.StatusCode.NOT_FOUND, "no version 9"),
         (lambda p: p.ListBackends(pb.ListBackendsRequest(group="x")), grpc.StatusCode.NOT_FOUND, "no group"),
         (
             lambda p: p.AddBackend(pb.AddBackendRequest(backend=backend("WEB"))),
@@ -141,8 +142,38 @@ async def test_history_tells_who_did_what_and_why(running: Running) -> None:
     assert newest.time.ToSeconds() >= seed.time.ToSeconds() > 0
 
 
-async def test_without_an_author_history_has_the_callers_address(running: Running) -> None:
-    assert (await running.pool.Drain(pb.DrainRequest(name="mbox-1"))).author.startswith("unix:")
+async def test_history_tells_what_was_changed(running: Running) -> None:
+    await running.pool.UpdateBackend(pb.UpdateBackendRequest(backend=backend("MBOX-1", host="127.0.0.9")))
+    await running.pool.SetWeight(pb.SetWeightRequest(name="web-1", weight=5))
+    await running.pool.SetDefaults(pb.SetDefaultsRequest(defaults=pb.Defaults(mail="web")))
+    await running.pool.Rollback(pb.RollbackRequest(version=2))
+    changes = (await running.pool.History(pb.HistoryRequest())).changes
+    assert [change.action for change in changes][:4] == [
+        "roll back to version 2: web-1 weight 5 to 100; defaults mail web to none",
+        "set defaults: mail none to web",
+        "update web-1: weight 100 to 5",
+        "update mbox-1: host 127.0.0.2 to 127.0.0.9",
+    ]
+
+
+async def test_get_gives_an_older_version_too(running: Running) -> None:
+    await running.pool.RemoveBackend(pb.RemoveBackendRequest(name="mbox-1"))
+    seed = await running.pool.Get(pb.GetPoolRequest(version=1))
+    assert (seed.version, [found.name for found in seed.backends]) == (1, list(MEMBERS))
+
+
+async def test_a_change_that_changes_nothing_makes_no_version(running: Running) -> None:
+    first = await running.pool.Drain(pb.DrainRequest(name="mbox-1"))
+    again = await running.pool.Drain(pb.DrainRequest(name="mbox-1"))
+    assert (first.version, first.unchanged) == (2, False)
+    assert (again.version, again.unchanged, again.action) == (2, True, "drain mbox-1")
+    assert (await running.pool.SetWeight(pb.SetWeightRequest(name="web-1", weight=100))).unchanged
+    assert (await running.pool.Rollback(pb.RollbackRequest(version=2))).unchanged
+    assert len((await running.pool.History(pb.HistoryRequest())).changes) == 2
+
+
+async def test_without_an_author_history_has_the_way_the_caller_came(running: Running) -> None:
+    assert (await running.pool.Drain(pb.DrainRequest(name="mbox-1"))).author == "a caller on the Unix socket"
 
 
 async def test_many_changes_at_once_all_happen(running: Running) -> None:

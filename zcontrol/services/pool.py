@@ -5,25 +5,39 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import dataclasses
 from typing import TYPE_CHECKING, Any, final
 
 import grpc
 import structlog
 
 from zcontrol.pool import model
+from zcontrol.pool.differences import described, differences
 from zcontrol.pool.rules import check_pool
 from zcontrol.pool.store import Entry, Note, PoolStore
 from zcontrol.services.refusals import refusals
 from zcontrol.v1 import pool_pb2, pool_pb2_grpc
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
     from zcontrol.pool.votes import Votes
 
 log = structlog.get_logger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Change = Callable[[pool_pb2.Pool], pool_pb2.Pool]
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What somebody wants of the pool."""
+
+    # As history has it.
+    action: str
+    make: Callable[[pool_pb2.Pool], pool_pb2.Pool]
+    # Whether the action alone leaves open what was changed.
+    detailed: bool = False
 
 
 @final
@@ -36,9 +50,11 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
         self._count_sessions = count_sessions
 
     async def Get(self, request: pool_pb2.GetPoolRequest, context: Context) -> pool_pb2.Pool:
-        """The current pool."""
-        del request, context
-        return self._store.current
+        """The current pool, or an older version's."""
+        if not request.version:
+            return self._store.current
+        async with refusals(context):
+            return await self._store.at(request.version)
 
     async def Watch(self, request: pool_pb2.GetPoolRequest, context: Context) -> AsyncIterator[pool_pb2.Pool]:
         """The current pool and every later one."""
@@ -69,63 +85,57 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
 
     async def AddBackend(self, request: pool_pb2.AddBackendRequest, context: Context) -> pool_pb2.PoolChange:
         """Add a backend."""
-        return await self._change(
-            context, request.header, f"add {request.backend.name}", lambda p: model.add_backend(p, request.backend)
-        )
+        change = Change(f"add {request.backend.name}", lambda pool: model.add_backend(pool, request.backend))
+        return await self._change(context, request.header, change)
 
     async def UpdateBackend(self, request: pool_pb2.UpdateBackendRequest, context: Context) -> pool_pb2.PoolChange:
         """Replace a backend."""
-        return await self._change(
-            context,
-            request.header,
-            f"update {request.backend.name}",
-            lambda p: model.update_backend(p, request.backend),
-        )
+        name = self._spelled(request.backend.name)
+        change = Change(f"update {name}", lambda pool: model.update_backend(pool, request.backend), detailed=True)
+        return await self._change(context, request.header, change)
 
     async def Drain(self, request: pool_pb2.DrainRequest, context: Context) -> pool_pb2.PoolChange:
         """Send a backend no one new, and tell how many sessions it still has."""
         name = self._spelled(request.name)
-        change = await self._change(context, request.header, f"drain {name}", lambda p: model.drain(p, name))
-        change.sessions = await self._count_sessions(name)
-        return change
+        change = Change(f"drain {name}", lambda pool: model.drain(pool, name))
+        made = await self._change(context, request.header, change)
+        made.sessions = await self._count_sessions(name)
+        return made
 
     async def Undrain(self, request: pool_pb2.UndrainRequest, context: Context) -> pool_pb2.PoolChange:
         """Make a backend active again."""
-        return await self._change(
-            context, request.header, f"undrain {request.name}", lambda p: model.undrain(p, request.name)
-        )
+        name = self._spelled(request.name)
+        change = Change(f"undrain {name}", lambda pool: model.undrain(pool, name), detailed=True)
+        return await self._change(context, request.header, change)
 
     async def RemoveBackend(self, request: pool_pb2.RemoveBackendRequest, context: Context) -> pool_pb2.PoolChange:
         """Remove a backend, and tell how many sessions still go on there."""
         name = self._spelled(request.name)
-        change = await self._change(context, request.header, f"remove {name}", lambda p: model.remove_backend(p, name))
-        change.sessions = await self._count_sessions(name)
-        return change
+        change = Change(f"remove {name}", lambda pool: model.remove_backend(pool, name))
+        made = await self._change(context, request.header, change)
+        made.sessions = await self._count_sessions(name)
+        return made
 
     async def SetWeight(self, request: pool_pb2.SetWeightRequest, context: Context) -> pool_pb2.PoolChange:
         """Change a backend's share of its group."""
-        action = f"set weight of {request.name} to {request.weight}"
-        return await self._change(
-            context, request.header, action, lambda p: model.set_weight(p, request.name, request.weight)
-        )
+        name = self._spelled(request.name)
+        change = Change(f"update {name}", lambda pool: model.set_weight(pool, name, request.weight), detailed=True)
+        return await self._change(context, request.header, change)
 
     async def AddGroup(self, request: pool_pb2.AddGroupRequest, context: Context) -> pool_pb2.PoolChange:
         """Add a group without members."""
-        return await self._change(
-            context, request.header, f"add group {request.group.name}", lambda p: model.add_group(p, request.group)
-        )
+        change = Change(f"add group {request.group.name}", lambda pool: model.add_group(pool, request.group))
+        return await self._change(context, request.header, change)
 
     async def RemoveGroup(self, request: pool_pb2.RemoveGroupRequest, context: Context) -> pool_pb2.PoolChange:
         """Remove a group without members."""
-        return await self._change(
-            context, request.header, f"remove group {request.name}", lambda p: model.remove_group(p, request.name)
-        )
+        change = Change(f"remove group {request.name}", lambda pool: model.remove_group(pool, request.name))
+        return await self._change(context, request.header, change)
 
     async def SetDefaults(self, request: pool_pb2.SetDefaultsRequest, context: Context) -> pool_pb2.PoolChange:
         """Say where users without a home go."""
-        return await self._change(
-            context, request.header, "set defaults", lambda p: model.set_defaults(p, request.defaults)
-        )
+        change = Change("set defaults", lambda pool: model.set_defaults(pool, request.defaults), detailed=True)
+        return await self._change(context, request.header, change)
 
     async def History(self, request: pool_pb2.HistoryRequest, context: Context) -> pool_pb2.HistoryResponse:
         """The newest changes, newest first."""
@@ -141,40 +151,56 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
             faults = [str(fault) for fault in check_pool(older)]
             if faults:
                 raise model.PoolInvalidError(f"version {request.version} breaks today's rules: {'; '.join(faults)}")
-        action = f"roll back to version {request.version}"
-        return await self._change(context, request.header, action, lambda _: older)
+        change = Change(f"roll back to version {request.version}", lambda _: older, detailed=True)
+        return await self._change(context, request.header, change)
 
     def _spelled(self, name: str) -> str:
         """The name as edges know it; one that is unknown is refused by the change itself."""
         names = {backend.name.lower(): backend.name for backend in self._store.current.backends}
         return names.get(name.lower(), name)
 
-    async def _change(
-        self, context: Context, header: pool_pb2.ChangeHeader, action: str, change: Change
-    ) -> pool_pb2.PoolChange:
+    async def _change(self, context: Context, header: pool_pb2.ChangeHeader, change: Change) -> pool_pb2.PoolChange:
         async with refusals(context):
-            note = Note(author=header.author or context.peer(), action=action, reason=header.reason)
+            note = Note(author=header.author or _caller(context), action=change.action, reason=header.reason)
             for name, text in (("author", note.author), ("reason", note.reason)):
                 # History is read in terminals.
                 if len(text.encode()) > LONGEST_NOTE or not text.isprintable():
                     raise model.PoolInvalidError(f"header.{name}: at most {LONGEST_NOTE} octets, all printable")
             entry = await self._commit(header.expected_version, note, change)
-        log.info("the pool has changed", version=entry.version, author=note.author, action=action, reason=note.reason)
+        if entry is None:
+            return pool_pb2.PoolChange(version=self._store.current.version, action=change.action, unchanged=True)
+        note = entry.note
+        log.info(
+            "the pool has changed", version=entry.version, author=note.author, action=note.action, reason=note.reason
+        )
         return _told(entry)
 
-    async def _commit(self, expected: int, note: Note, change: Change) -> Entry:
+    async def _commit(self, expected: int, note: Note, change: Change) -> Entry | None:
+        """The version that the change made; none: the pool was so already."""
         while True:
             pool = self._store.current
             if expected and expected != pool.version:
                 raise model.PoolConflictError(
                     f"the pool is at version {pool.version}, not {expected}; read it again and repeat"
                 )
+            after = change.make(pool)
+            found = differences(pool, after)
+            if not found:
+                return None
+            if change.detailed:
+                note = dataclasses.replace(note, action=described(change.action, found))
             try:
-                return await self._store.commit(change(pool), base=pool.version, note=note)
+                return await self._store.commit(after, base=pool.version, note=note)
             except model.PoolConflictError:
                 # Another change was first. Who expects no version wants this one on top of it.
                 if expected or self._store.current.version == pool.version:
                     raise
+
+
+def _caller(context: Context) -> str:
+    """Where a call came from; gRPC tells of a Unix socket's caller nothing at all."""
+    peer = context.peer()
+    return "a caller on the Unix socket" if peer.startswith("unix:") else peer
 
 
 def _told(entry: Entry) -> pool_pb2.PoolChange:

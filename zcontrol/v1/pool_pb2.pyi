@@ -513,7 +513,9 @@ class ChangeHeader(_message.Message):
     expected_version: _builtins.int
     """Refuse with ABORTED unless the pool is at this version; 0: change whatever is current."""
     author: _builtins.str
-    """Who changes it, as history shows, printable and at most 256 octets; empty: the caller's address."""
+    """Who changes it, as history shows, printable and at most 256 octets; empty: the caller's address,
+    or that it came by the Unix socket.
+    """
     reason: _builtins.str
     """Why; free text for history, printable and at most 256 octets."""
     def __init__(
