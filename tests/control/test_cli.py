@@ -65,10 +65,11 @@ async def test_pool_list_is_a_table_for_people_and_json_for_programs(zproxy: Zpr
     listed = (await zproxy("pool", "list", "--group", "web", "--json")).json
     assert listed["version"] == 1
     assert [(found["name"], found["state"]) for found in listed["backends"]] == [
-        ("web-1", ""),
-        ("web-2", ""),
-        ("web-3", ""),
+        ("web-1", "active"),
+        ("web-2", "active"),
+        ("web-3", "active"),
     ]
+    assert listed["backends"][0]["weight"] == 100
     assert listed["backends"][0]["endpoints"]["imap"]["port"] == 143
 
 
@@ -130,6 +131,8 @@ async def test_every_change_of_the_pool_can_be_made(running: Running, zproxy: Zp
 
 async def test_drain_tells_of_live_sessions(zproxy: Zproxy) -> None:
     assert (await zproxy("pool", "drain", "mbox-1")).out == "version 2: drain mbox-1; 0 live sessions there\n"
+    again = "version 2: drain mbox-1: it was so already, no new version; 0 live sessions there\n"
+    assert (await zproxy("pool", "drain", "mbox-1")).out == again
 
 
 async def test_pool_get_shows_groups_and_defaults_too(zproxy: Zproxy) -> None:
@@ -141,8 +144,28 @@ async def test_pool_get_shows_groups_and_defaults_too(zproxy: Zproxy) -> None:
 
 async def test_pool_get_of_one_backend_shows_all_that_is_set(zproxy: Zproxy) -> None:
     rows = [line.split() for line in (await zproxy("pool", "get", "WEB-1")).out.splitlines()]
-    assert rows == [["name", "web-1"], ["group", "web"], ["host", "127.0.0.2"], ["imap.port", "143"], ["version", "1"]]
-    assert (await zproxy("pool", "get", "web-1", "--json")).json["endpoints"]["imap"]["port"] == 143
+    assert dict(rows) == {
+        "name": "web-1",
+        "group": "web",
+        "host": "127.0.0.2",
+        "weight": "100",
+        "state": "active",
+        "version": "1",
+        "imap.port": "143",
+        "imap.tls": "off",
+        "imap.login_style": "replay",
+        "imap.forward": "none",
+    }
+    told = (await zproxy("pool", "get", "web-1", "--json")).json
+    assert (told["state"], told["weight"]) == ("active", 100)
+    assert (told["endpoints"]["imap"]["port"], told["endpoints"]["imap"]["tls"]) == (143, "off")
+
+
+async def test_pool_get_shows_an_older_version(zproxy: Zproxy) -> None:
+    await zproxy("pool", "update", "mbox-1", "--host", "127.0.0.9")
+    assert (await zproxy("pool", "get", "mbox-1", "--json")).json["host"] == "127.0.0.9"
+    assert (await zproxy("pool", "get", "mbox-1", "--version", "1", "--json")).json["host"] == "127.0.0.2"
+    assert "version 1" in (await zproxy("pool", "get", "--version", "1")).out
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from zcontrol.cli.call import Call, ExitCode, api_command, author, fail
 from zcontrol.cli.options import word_option
 from zcontrol.cli.show import as_json, local_time, show_json, show_table
 from zcontrol.pool.delta import delta
+from zcontrol.pool.explicit import explicit
 from zcontrol.pool.model import PoolNotFoundError, find_backend
 from zcontrol.pool.rules import DEFAULTS
 from zcontrol.v1 import pool_pb2
@@ -44,6 +45,7 @@ def list_(
     """The backends, what each serves, and what edges say of its health."""
     request = pool_pb2.ListBackendsRequest(group=group, state=pool_pb2.BackendState.ValueType(state or 0))
     listed = call.pool.ListBackends(request, timeout=call.seconds)
+    _make_explicit(listed.backends)
     if call.json:
         show_json(listed)
     else:
@@ -51,9 +53,14 @@ def list_(
 
 
 @api_command(app, "get")
-def get(call: Call, name: Annotated[str, typer.Argument(help="Only this backend, whole.")] = "") -> None:
+def get(
+    call: Call,
+    name: Annotated[str, typer.Argument(help="Only this backend, whole.")] = "",
+    version: Annotated[int, typer.Option(min=0, help="As this version had it; 0: the current one.")] = 0,
+) -> None:
     """The whole pool: backends, groups and defaults; or everything about one backend."""
-    pool = call.pool.Get(pool_pb2.GetPoolRequest(), timeout=call.seconds)
+    pool = call.pool.Get(pool_pb2.GetPoolRequest(version=version), timeout=call.seconds)
+    _make_explicit(pool.backends)
     if name:
         _show_backend(call, pool, name)
         return
@@ -129,6 +136,7 @@ def watch(call: Call) -> None:
     """Tell of every change as it happens, until Ctrl-C; with --json each version's whole pool on a line."""
     before = pool_pb2.Pool()
     for pool in call.pool.Watch(pool_pb2.GetPoolRequest()):
+        _make_explicit(pool.backends)
         if call.json:
             show_json(pool)
         else:
@@ -142,7 +150,8 @@ def show_change(call: Call, made: pool_pb2.PoolChange, *, sessions: bool = False
         show_json(made)
     else:
         live = f"; {made.sessions} live sessions there" if sessions else ""
-        typer.echo(f"version {made.version}: {made.action}{live}")
+        kept = ": it was so already, no new version" if made.unchanged else ""
+        typer.echo(f"version {made.version}: {made.action}{kept}{live}")
 
 
 def _show_backend(call: Call, pool: pool_pb2.Pool, name: str) -> None:
@@ -157,6 +166,12 @@ def _show_backend(call: Call, pool: pool_pb2.Pool, name: str) -> None:
     for service, endpoint in backend.endpoints.ListFields():
         rows += [[f"{service.name}.{field.name}", value] for field, value in _set_fields(endpoint)]
     show_table(["", ""], rows, caption=f"version {pool.version}")
+
+
+def _make_explicit(backends: Iterable[pool_pb2.Backend]) -> None:
+    """Tables and JSON say the same, also of what is unset."""
+    for backend in backends:
+        backend.CopyFrom(explicit(backend))
 
 
 def _set_fields(message: Message) -> list[tuple[FieldDescriptor, object]]:
@@ -183,15 +198,14 @@ def _health(listed: pool_pb2.ListBackendsResponse) -> Callable[[str], str]:
 
 
 def _row(backend: pool_pb2.Backend) -> list[object]:
-    state = word(pool_pb2.BackendState.DESCRIPTOR, backend.state) or "active"
-    weight = backend.weight if backend.HasField("weight") else 100
+    state = word(pool_pb2.BackendState.DESCRIPTOR, backend.state)
     serves = " ".join(_endpoint(field.name, endpoint) for field, endpoint in backend.endpoints.ListFields())
-    return [backend.name, backend.group, state, weight, backend.host, serves]
+    return [backend.name, backend.group, state, backend.weight, backend.host, serves]
 
 
 def _endpoint(service: str, endpoint: pool_pb2.Endpoint) -> str:
     tls = word(pool_pb2.BackendTls.DESCRIPTOR, endpoint.tls)
-    return f"{service}:{endpoint.port}" + (f"/{tls}" if tls not in ("", "off") else "")
+    return f"{service}:{endpoint.port}" + (f"/{tls}" if tls != "off" else "")
 
 
 def _difference(before: pool_pb2.Pool, after: pool_pb2.Pool) -> str:
