@@ -45,6 +45,19 @@ def test_a_listener_comes_and_another_goes_and_its_sessions_stay(zproxy: Zproxy,
         assert client.select(readonly=True) == ("OK", [b"1"])
 
 
+def test_a_listener_is_renamed_and_widened_on_the_port_it_has(zproxy: Zproxy, visitor: Visitor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as drawn:
+        port = drawn.getsockname()[1]
+    others = zproxy.config["listeners"]
+    for name, address in (("early", "127.0.0.1"), ("renamed", "127.0.0.1"), ("renamed", "0.0.0.0")):
+        moving = listener(name, "imap", "implicit", address=f"{address}:{port}")
+        zproxy.config["listeners"] = [*others, moving]
+        zproxy.reload()
+        until(lambda: _accepts(("127.0.0.1", port)))
+    until(lambda: _accepts(("127.9.9.9", port)))
+    visitor.read_first(WAYS["IMAP"], BUDI)
+
+
 def test_records_go_to_a_new_file_after_logrotate_moved_the_old_one(zproxy: Zproxy, visitor: Visitor) -> None:
     visitor.read_first(WAYS["IMAP"], BUDI)
     first = zproxy.record_from(visitor.address)

@@ -271,7 +271,7 @@ const CASES: &[Case] = &[
     Case {
         setting: plain,
         said: &[IR, b"zproxy1 BAD what?\r\n"],
-        expected: "zproxy1 AUTHENTICATE PLAIN AHNpdGkAeA==\n<BackendProtocol(\"login\") at login>\n",
+        expected: "zproxy1 AUTHENTICATE PLAIN AHNpdGkAeA==\n<Refused(Temporary)>\n",
     },
     Case {
         setting: plain,

@@ -27,6 +27,9 @@ pub enum Error {
         /// What stands in the way.
         reason: &'static str,
     },
+    /// The backend neither let the client in nor said that it may not.
+    #[error("backend answered the login with neither yes nor no")]
+    BackendEvasive,
     /// Connecting to the backend failed, or the connection broke before login.
     #[error("backend connection failed at {step}: {kind}")]
     BackendIo {
@@ -156,6 +159,7 @@ impl Error {
             Self::BackendRefused { code, text } => Refusal::Told { code: code.clone(), text: text.clone() },
             Self::AccountMaintenance
             | Self::BackendDown { .. }
+            | Self::BackendEvasive
             | Self::BackendIo { .. }
             | Self::BackendIsUs(_)
             | Self::BackendProtocol { .. }
@@ -204,6 +208,7 @@ impl Error {
             | Self::UnknownUser
             | Self::UntrustedProxy => EndedBy::Proxy,
             Self::BackendDown { .. }
+            | Self::BackendEvasive
             | Self::BackendIo { .. }
             | Self::BackendProtocol { .. }
             | Self::BackendRefused { .. }

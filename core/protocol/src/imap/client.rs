@@ -226,6 +226,9 @@ impl ImapClient {
     fn logged_in(&mut self, login: &Attempt, answer: &Answer, input: &Input, out: &mut Vec<u8>) -> Outcome {
         match answer.condition {
             Condition::No => Ok(Some(ClientStep::Refused(refusal(&answer.text)))),
+            // It does not take the command, a password too long for it maybe: no word on the password, and none against
+            // the backend's health.
+            Condition::Bad => Ok(Some(ClientStep::Refused(Refusal::Temporary))),
             // A yes before all was said is the answer to another question.
             Condition::Ok if login.unsent.is_empty() => {
                 // RFC 2221: a referral would lead the client round us.

@@ -18,10 +18,12 @@ use crate::tls::{self, Tickets};
 /// A listener as operators see it: name, service, address as bound.
 type Bound = (Arc<str>, &'static str, SocketAddr);
 
+type ByName = HashMap<Arc<str>, Arc<Door>>;
+
 /// The doors, by the names of their listeners.
 #[derive(Debug)]
 pub(super) struct Doors {
-    by_name: Mutex<HashMap<Arc<str>, Arc<Door>>>,
+    by_name: Mutex<ByName>,
     bound: ArcSwap<Vec<SocketAddr>>,
     /// They outlive a reload, so that clients resume over it.
     tickets: Tickets,
@@ -64,7 +66,7 @@ impl Doors {
         let mut faults = Vec::new();
         let mut wanted = Vec::new();
         for (index, listener) in setup.config.listeners.iter().enumerate() {
-            match self.listening(listener, setup, doors.get(&listener.name), workers.len()) {
+            match self.listening(listener, setup, &doors, workers.len()) {
                 Ok(it) => wanted.push(it),
                 Err(problem) => faults.push(invalid(&format!("listeners[{index}].address"), problem)),
             }
@@ -90,8 +92,8 @@ impl Doors {
             };
             kept.insert(name, door);
         }
-        for (name, door) in std::mem::replace(&mut *doors, kept) {
-            if !doors.get(&name).is_some_and(|kept| Arc::ptr_eq(kept, &door)) {
+        for door in std::mem::replace(&mut *doors, kept).into_values() {
+            if !doors.values().any(|kept| Arc::ptr_eq(kept, &door)) {
                 door.shut();
             }
         }
@@ -103,7 +105,7 @@ impl Doors {
         &self,
         listener: &Arc<Listener>,
         setup: &Setup,
-        known: Option<&Arc<Door>>,
+        known: &ByName,
         threads: usize,
     ) -> Result<(Listening, Opening), String> {
         let tls = match listener.tls {
@@ -114,11 +116,16 @@ impl Doors {
             ),
         };
         let listening = Listening { listener: Arc::clone(listener), tls };
-        if let Some(door) = known.filter(|door| door.serves(listener)) {
+        // By its name first; by its address, which is one listener's only, it may have been renamed.
+        let renamed = || known.values().find(|door| listener.address.port() != 0 && door.serves(listener));
+        if let Some(door) = known.get(&listener.name).filter(|door| door.serves(listener)).or_else(renamed) {
             return Ok((listening, Opening::Known(Arc::clone(door))));
         }
         let unbound = |error| format!("{} cannot be listened on: {error}; {}", listener.address, mend(&error));
-        sys::probe_free(listener.address).map_err(unbound)?;
+        // A door of ours on the port, for another address, is no stranger: `127.0.0.1:143` may become `0.0.0.0:143`.
+        if !known.values().any(|door| door.bound().port() == listener.address.port()) {
+            sys::probe_free(listener.address).map_err(unbound)?;
+        }
         let first = sys::listen(listener.address).map_err(unbound)?;
         let bound = first.local_addr().map_err(unbound)?;
         let mut sockets = vec![first];

@@ -200,6 +200,6 @@ fn refused(end: ClientStep) -> Error {
     match end {
         ClientStep::Refused(Refusal::Credentials) => Error::WrongPassword,
         ClientStep::Refused(Refusal::Told { code, text }) => Error::BackendRefused { code, text },
-        _ => Error::of_backend("login", zproxy_protocol::Error::BackendProtocol("login")),
+        _ => Error::BackendEvasive,
     }
 }
