@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from zcontrol.edge import Edge, Listener
+    from zcontrol.fault import Fault
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +83,9 @@ class _Process:
 
     async def reload(self) -> None:
         try:
-            config = await asyncio.to_thread(load, self.file, self.role, edge_check=edge_check(self.role))
+            config = await asyncio.to_thread(
+                load, self.file, self.role, edge_check=edge_check(self.role), directory_check=_left_to_control
+            )
             prepared = await self.control.prepare(config) if self.control else None
             if self.edge is not None:
                 try:
@@ -149,6 +152,11 @@ async def _edge(config: config_pb2.Config) -> AsyncIterator[Edge]:
         unset = not config.timeouts.HasField("shutdown")
         cut = await edge.stop(SHUTDOWN_SECONDS if unset else config.timeouts.shutdown.ToTimedelta().total_seconds())
         log.info("edge has stopped", sessions_cut=cut)
+
+
+def _left_to_control(_: config_pb2.Directory) -> tuple[Fault, ...]:
+    """At a reload control tells whether its accounts are still good, and need not refuse everything else with them."""
+    return ()
 
 
 def _make_state_directory(directory: Path) -> None:

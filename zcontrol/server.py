@@ -132,9 +132,7 @@ class Control:
 
 async def _open_resolver(config: config_pb2.Config, store: PoolStore, before: Resolver | None) -> Resolver:
     # In a thread: a directory file may be large, and a reload must not hold up look-ups.
-    return await asyncio.to_thread(
-        open_resolver, config, lambda: store.current, epochs=before.epochs if before else None
-    )
+    return await asyncio.to_thread(open_resolver, config, lambda: store.current, before=before)
 
 
 def _tell_unseeded(config: config_pb2.Config, store: PoolStore) -> None:

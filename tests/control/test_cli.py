@@ -268,3 +268,29 @@ async def test_check_lists_every_fault_and_exits_1(faulty_file: Path) -> None:
 async def test_check_of_a_good_file_exits_0_and_of_none_2(config_file: Path) -> None:
     assert (await call("check", str(config_file), "--for", "control")).code == 0
     assert (await call("check", f"{config_file}.none", "--for", "control")).code == 2
+
+
+@pytest.mark.parametrize(
+    ("accounts", "told"),
+    [
+        ("account,home\nsiti,mbox-1\n", "accounts.csv:2: account 'siti' must be user@domain"),
+        (None, "accounts.csv:1: No such file or directory: create it"),
+    ],
+)
+async def test_check_reads_the_accounts_file(config_file: Path, accounts: str | None, told: str) -> None:
+    config_file.write_text(config_file.read_text().replace("accounts.toml", "accounts.csv"))
+    if accounts:
+        config_file.with_name("accounts.csv").write_text(accounts)
+    said = await call("check", str(config_file), "--for", "control")
+    assert (said.code, "directory.file.path: " in said.err, told in said.err) == (1, True, True), said.err
+
+
+async def test_check_opens_an_ldap_directory_without_asking_it(config_file: Path) -> None:
+    ldap = "directory.ldap = {urls = ['ldap://127.0.0.1:1'], base = 'dc=x', filter = '%s'}"
+    source = next(line for line in config_file.read_text().splitlines() if line.startswith("directory.file"))
+    good = config_file.read_text().replace(source, ldap % "(a=b)")
+    config_file.write_text(good)
+    assert (await call("check", str(config_file), "--for", "control")).code == 0
+    config_file.write_text(good.replace("(a=b)", "(&)(a=b)(=)"))
+    said = await call("check", str(config_file), "--for", "control")
+    assert (said.code, "directory.ldap" in said.err) == (1, True), said.err

@@ -147,6 +147,19 @@ async def test_a_reload_that_cannot_be_prepared_changes_nothing(running: Running
     assert (await explained(running, "siti")).backend == "mbox-1"
 
 
+async def test_bad_accounts_stop_no_reload_unless_they_are_another_file(running: Running) -> None:
+    running.file.with_name("accounts.toml").write_text("nonsense")
+    rewrite(running.file, "names.default_domain", "cache.entries = 9\nnames.default_domain")
+    with capture_logs() as logs:
+        await take(running)
+    assert any("accounts.toml:1: " in line.get("reason", "") for line in logs)
+    assert (await explained(running, "siti")).backend == "mbox-1"
+    rewrite(running.file, "accounts.toml", "other.toml")
+    running.file.with_name("other.toml").write_text("nonsense")
+    with pytest.raises(DirectoryError):
+        await take(running)
+
+
 async def test_what_fails_at_the_start_leaves_nothing_open(config_file: Path) -> None:
     accounts = config_file.with_name("accounts.toml")
     good = accounts.read_text()

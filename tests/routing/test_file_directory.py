@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from zcontrol.directory.base import Change, Found
 from zcontrol.directory.file import FileDirectory
@@ -137,3 +138,32 @@ async def test_many_changes_are_told_as_everything(tmp_path: Path) -> None:
     directory = FileDirectory(path)
     path.write_text("account\n" + "".join(f"u{number}@x\n" for number in range(1001)))
     assert await directory.reload() == Change(everything=True)
+
+
+@pytest.mark.parametrize("bad", ["account,home\na@x,b1\nsiti,b1\n", None])
+async def test_at_a_reload_a_bad_file_keeps_the_accounts_before(tmp_path: Path, bad: str | None) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("account,home\na@x,b1\n")
+    before = FileDirectory(path)
+    path.write_text(bad) if bad else path.unlink()
+    with capture_logs() as logs:
+        directory = FileDirectory(path, before)
+    assert str(path) + (":3: account 'siti' must be" if bad else ":1: No such file") in logs[0]["reason"]
+    assert await directory.find(["a@x"]) == [Found(account="a@x", home="b1")]
+    path.write_text("account,home\na@x,b2\n")
+    assert await directory.reload() == Change(accounts=frozenset({"a@x"}))
+
+
+def test_another_bad_file_is_refused_whatever_was_before(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("account,home\na@x,b1\n")
+    with pytest.raises(DirectoryFileError):
+        FileDirectory(tmp_path / "b.csv", FileDirectory(tmp_path / "a.csv"))
+
+
+async def test_what_a_reload_saw_first_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("account,home\na@x,b1\n")
+    before = FileDirectory(path)
+    path.write_text("account,home\na@x,b2\n")
+    changes = FileDirectory(path, before).changes()
+    assert await anext(changes) == Change(accounts=frozenset({"a@x"}))

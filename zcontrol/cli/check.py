@@ -1,6 +1,7 @@
 """`zproxy check`: every fault of a config file, before it is put in force."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from zcontrol.cli.call import ExitCode, fail
 from zcontrol.config import ConfigError, ConfigUnreadableError, Role, load
 from zcontrol.fault import Fault
+from zcontrol.v1 import config_pb2
 
 
 def check(
@@ -22,7 +24,7 @@ def check(
     """Name the key, the value and the mend of every fault at once. Exits 0 without faults, 1 with, 2 if unreadable."""
     faults: tuple[Fault, ...] = ()
     try:
-        load(file, role, edge_check=_edge_check(role))
+        load(file, role, edge_check=_edge_check(role), directory_check=_directory_check)
     except ConfigUnreadableError as error:
         fail(str(error), ExitCode.USAGE)
     except ConfigError as error:
@@ -40,6 +42,12 @@ def _edge_check(role: Role) -> Any:  # noqa: ANN401 - EdgeCheck or None; its mod
     from zcontrol.process import edge_check  # noqa: PLC0415 - what only calls control starts faster without
 
     return edge_check(role)
+
+
+def _directory_check(directory: config_pb2.Directory) -> Iterable[Fault]:
+    from zcontrol.directory.check import check_directory  # noqa: PLC0415 - as above
+
+    return check_directory(directory)
 
 
 def _told(fault: Fault) -> dict[str, str | None]:

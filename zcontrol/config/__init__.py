@@ -9,10 +9,10 @@ from __future__ import annotations
 import enum
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from zcontrol.config.checks import check_control
+from zcontrol.config.checks import check_control, check_presence
 from zcontrol.config.defaults import fill_defaults
 from zcontrol.config.reader import read_message
 from zcontrol.errors import ZproxyError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Takes a serialized Config, gives (key path, what is wrong and the mend).
 EdgeCheck = Callable[[bytes], Sequence[tuple[str, str]]]
+# How closely to look at what a directory's source holds; what is needed to find faults differs at start and reload.
+DirectoryCheck = Callable[[config_pb2.Directory], Iterable[Fault]]
 
 
 class Role(enum.StrEnum):
@@ -51,6 +53,7 @@ def load(
     role: Role,
     *,
     edge_check: EdgeCheck | None = None,
+    directory_check: DirectoryCheck = check_presence,
     environ: Mapping[str, str] = os.environ,
 ) -> config_pb2.Config:
     """The config of a file, secrets and control's defaults filled in; ConfigError names every fault."""
@@ -60,6 +63,7 @@ def load(
     fill_defaults(config)
     if role is not Role.EDGE:
         faults = _with(faults, check_control(config))
+        faults = _with(faults, directory_check(config.directory))
     if role is not Role.CONTROL and edge_check is not None:
         told = edge_check(config.SerializeToString())
         faults = _with(faults, [Fault(path=path, problem=problem) for path, problem in told])
@@ -94,7 +98,7 @@ def _parse(file: Path) -> dict[str, object]:
         raise ConfigError(file, [Fault(path="TOML", problem=f"{error}; mend the syntax there")]) from error
 
 
-def _with(faults: list[Fault], more: list[Fault]) -> list[Fault]:
+def _with(faults: list[Fault], more: Iterable[Fault]) -> list[Fault]:
     """Both, less what only follows from a fault already known at that key, above or below it."""
     known = [fault.path for fault in faults]
     return faults + [fault for fault in more if not any(_related(fault.path, path) for path in known)]

@@ -30,6 +30,14 @@ def check_control(config: config_pb2.Config) -> list[Fault]:
     ]
 
 
+def check_presence(directory: config_pb2.Directory) -> Iterator[Fault]:
+    """A file directory's file must be there; what it holds is for whoever opens it."""
+    path = directory.file.path
+    if path and not Path(path).is_file():
+        problem = "no such file; create it, or mend the path"
+        yield Fault(path="directory.file.path", found=shown(path), problem=problem)
+
+
 def seed(config: config_pb2.Config) -> pool_pb2.Pool:
     """The pool that the config would seed an empty store with."""
     return pool_pb2.Pool(backends=config.backends, groups=config.groups, defaults=config.defaults)
@@ -84,8 +92,6 @@ def _check_file_directory(file: config_pb2.FileDirectory) -> Iterator[Fault]:
         yield Fault(path=path, problem="missing; name a .toml or .csv file")
     elif Path(file.path).suffix not in (".toml", ".csv"):
         yield Fault(path=path, found=shown(file.path), problem="must end in .toml or .csv, which tells how to read it")
-    elif not Path(file.path).is_file():
-        yield Fault(path=path, found=shown(file.path), problem="no such file; create it, or mend the path")
 
 
 def _check_ldap(ldap: config_pb2.LdapDirectory) -> Iterator[Fault]:

@@ -10,11 +10,11 @@ from zcontrol.v1 import config_pb2
 __all__ = ["open_directory"]
 
 
-def open_directory(config: config_pb2.Directory) -> Directory:
-    """The directory that the config names; raises `DirectoryError` if it cannot be used at all."""
+def open_directory(config: config_pb2.Directory, before: Directory | None = None) -> Directory:
+    """The directory that the config names, to take another's place; raises `DirectoryError` if it cannot be used."""
     match config.WhichOneof("source"):
         case "file":
-            return FileDirectory(config.file.path)
+            return FileDirectory(config.file.path, before if isinstance(before, FileDirectory) else None)
         case "ldap" if config.ldap.preset == config_pb2.LDAP_PRESET_ZIMBRA:
             return ZimbraDirectory(config.ldap)
         case "ldap":

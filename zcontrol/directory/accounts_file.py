@@ -44,7 +44,8 @@ def read_accounts(path: Path) -> dict[str, Found]:
                 accounts[name] = found
                 lines[name] = row.line
     except OSError as error:
-        raise DirectoryFileError(f"{path}:1: {error.strerror}: make it readable for this user") from error
+        mend = "create it, or mend the path" if isinstance(error, FileNotFoundError) else "make it readable for us"
+        raise DirectoryFileError(f"{path}:1: {error.strerror}: {mend}") from error
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise DirectoryFileError(f"{path}:{line}: not UTF-8") from error

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Self, final
 
 import structlog
 
@@ -20,18 +20,33 @@ class FileDirectory(Directory):
 
     has_ids = True
 
-    def __init__(self, path: str | Path) -> None:
-        """Load the file; raises `DirectoryFileError` if it cannot be used."""
-        self._path = Path(path)
-        self._seen = _state(self._path)
-        self._accounts = read_accounts(self._path)
+    def __init__(self, path: str | Path, before: Self | None = None) -> None:
+        """Load the file; raises `DirectoryFileError` if it cannot be used.
+
+        Where it takes the place of a directory of the same file, a bad file keeps that one's accounts in force.
+        """
+        self.path: Final = Path(path)
+        self._seen = _state(self.path)
+        same = before if before and before.path == self.path else None
+        try:
+            self.accounts = read_accounts(self.path)
+        except DirectoryFileError as error:
+            if same is None:
+                raise
+            self.accounts = same.accounts
+            _warn(error)
+        # What has changed since the other last looked, and nobody was told.
+        self._untold = _difference(same.accounts, self.accounts) if same else None
 
     async def find(self, names: Sequence[str]) -> list[Outcome]:
         """Look up names, aliases and ids."""
-        return [self._accounts.get(name) for name in names]
+        return [self.accounts.get(name) for name in names]
 
     async def changes(self) -> AsyncIterator[Change]:
         """Watch the file, and tell which accounts a new one has changed."""
+        untold, self._untold = self._untold, None
+        if untold:
+            yield untold
         while True:
             await asyncio.sleep(POLL_SECONDS)
             if change := await self.reload():
@@ -39,23 +54,27 @@ class FileDirectory(Directory):
 
     async def reload(self) -> Change | None:
         """Load the file if it is not the one that was loaded last; none: nothing is different."""
-        state = _state(self._path)
+        state = _state(self.path)
         if state == self._seen:
             return None
         # Also when it turns out bad: it is told once, and read again when it changes again.
         self._seen = state
         try:
-            accounts = await asyncio.to_thread(read_accounts, self._path)
+            accounts = await asyncio.to_thread(read_accounts, self.path)
         except DirectoryFileError as error:
-            log.warning("the directory file is bad, the one before stays in force", reason=str(error))
+            _warn(error)
             return None
-        change = _difference(self._accounts, accounts)
-        self._accounts = accounts
-        log.info("directory file loaded", path=str(self._path), names=len(accounts))
+        change = _difference(self.accounts, accounts)
+        self.accounts = accounts
+        log.info("directory file loaded", path=str(self.path), names=len(accounts))
         return change
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _warn(error: DirectoryFileError) -> None:
+    log.warning("the directory file is bad, the accounts before stay in force: mend it", reason=str(error))
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

@@ -14,11 +14,13 @@ from zcontrol.v1 import config_pb2, pool_pb2
 
 
 def open_resolver(
-    config: config_pb2.Config, pool: Callable[[], pool_pb2.Pool], *, epochs: Epochs | None = None
+    config: config_pb2.Config, pool: Callable[[], pool_pb2.Pool], *, before: Resolver | None = None
 ) -> Resolver:
-    """A resolver for this config, not started; one that replaces another is given the other's `epochs`."""
-    setting = Setting(pool=pool, names=config.names, times=Times.of(config.cache), epochs=epochs or Epochs())
-    return Resolver(open_directory(config.directory), open_cache(config.cache), setting)
+    """A resolver for this config, not started; one that takes another's place goes on with its epochs and accounts."""
+    epochs = before.epochs if before else Epochs()
+    setting = Setting(pool=pool, names=config.names, times=Times.of(config.cache), epochs=epochs)
+    directory = open_directory(config.directory, before.directory if before else None)
+    return Resolver(directory, open_cache(config.cache), setting)
 
 
 def open_cache(config: config_pb2.Cache) -> Cache:

@@ -53,7 +53,7 @@ class Resolver:
         )
         self.epochs: Final = setting.epochs
         self.times: Final = setting.times
-        self._directory = directory
+        self.directory: Final = directory
         self._cache = cache
         self._homes = Homes(setting.pool)
         self._answers = Answers(self._homes)
@@ -79,7 +79,7 @@ class Resolver:
         await self._lookups.close()
         if self._stores:
             await asyncio.wait(self._stores)
-        await self._directory.close()
+        await self.directory.close()
         await self._cache.close()
 
     async def resolve(self, questions: Sequence[route_pb2.Question]) -> list[route_pb2.Answer]:
@@ -228,7 +228,7 @@ class Resolver:
             store.add_done_callback(self._stores.discard)
 
     async def _follow_changes(self) -> None:
-        async for change in self._directory.changes():
+        async for change in self.directory.changes():
             message = edge_pb2.Invalidation()
             if not change.everything:
                 message.accounts.extend(sorted(name for name in change.accounts if "@" in name))
@@ -238,5 +238,5 @@ class Resolver:
     async def _put_in_force(self, message: edge_pb2.Invalidation) -> None:
         # Who asks from now on must not join a look-up that began before.
         self._lookups.forget_under_way()
-        self._directory.forget()
+        self.directory.forget()
         await self._invalidator.apply(message)
