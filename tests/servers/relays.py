@@ -27,10 +27,12 @@ WELCOME = b"235 2.7.0 in\r\n"
 
 
 class Relays:
-    """The product and the MTAs, each behaving as given by its name; a context manager. `forward` is how they are told
-    of clients."""
+    """The product and the MTAs, each behaving as given by its name; a context manager.
 
-    def __init__(self, directory: Path, *, forward: str = "none", **behaviours: Behaviour) -> None:
+    `timeouts` are those that a test wants to be others.
+    """
+
+    def __init__(self, directory: Path, *, timeouts: Config | None = None, **behaviours: Behaviour) -> None:
         self._running = ExitStack()
         self.mtas = {
             name: FakeBackend(
@@ -39,7 +41,7 @@ class Relays:
             for name in MTAS
         }
         self._mailbox = FakeBackend(fake_mailbox.imap, address=own_address(), port=PORTS["imap"])
-        self._forward = forward
+        self._timeouts = TIMEOUTS | (timeouts or {})
         (directory / "accounts.csv").write_text(f"account,home\n{ALICE},mta\n{BOB},mbox\n")
         self.zproxy = Zproxy(directory, self._config(directory))
 
@@ -80,14 +82,14 @@ class Relays:
 
     def _config(self, directory: Path) -> Config:
         def mta(name: str) -> Config:
-            endpoints = {"submission": {"port": PORT, "forward": self._forward}}
+            endpoints = {"submission": {"port": PORT}}
             group = {} if name == "mta" else {"group": "farm"}
             return {"name": name, "host": self.mtas[name].address, "endpoints": endpoints, **group}
 
         mailbox = {"name": "mbox", "host": self._mailbox.address, "endpoints": {"imap": {"port": PORTS["imap"]}}}
         return {
             "listeners": [listener("submission", "submission", "off")],
-            "timeouts": TIMEOUTS,
+            "timeouts": self._timeouts,
             "health": ONE_PROBE,
             "directory": {"file": {"path": str(directory / "accounts.csv")}},
             "groups": [{"name": "farm", "kind": "stateless"}],

@@ -101,7 +101,10 @@ class Zproxy:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the record of each session that has ended."""
-        return [json.loads(line) for line in self.records_file.read_text().splitlines()]
+        # The last may be half written.
+        return [
+            json.loads(line) for line in self.records_file.read_text().splitlines(keepends=True) if line[-1] == "\n"
+        ]
 
     def record_from(self, address: str) -> dict[str, Any]:
         """Wait for the record of the one session of a client at `address`, an address that no other client has."""
