@@ -355,7 +355,7 @@ class Limits(_message.Message):
     login_attempts: _builtins.int
     """Refused logins before the connection is closed; unset: 3."""
     bad_commands: _builtins.int
-    """Bad commands before the connection is closed; unset: 10."""
+    """Bad commands that are answered; the next one closes the connection; unset: 10."""
     line: _builtins.int
     """Octets of one command line, literals included; unset: 64KiB for AUTHENTICATE, 8KiB otherwise."""
     cached_routes: _builtins.int

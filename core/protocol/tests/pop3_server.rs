@@ -17,7 +17,7 @@ fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
         hostname: Arc::from("mail.tgg.net.id"),
         login,
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
-        bad_commands: 3,
+        bad_commands: 2,
         max_command: MAX_COMMAND,
     }
 }

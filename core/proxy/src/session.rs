@@ -65,6 +65,15 @@ pub async fn run(arrival: Arrival, shared: Arc<Shared>) {
     }
 }
 
+/// Logins of one connection that did not succeed.
+#[derive(Default)]
+struct Tries {
+    /// For whatever reason.
+    failed: u32,
+    /// For want of the right credentials: what makes the delay grow. A fault of ours does not.
+    refused: u32,
+}
+
 /// A session whose client was told that it is logged in.
 struct Joined {
     splice: Splice,
@@ -77,7 +86,7 @@ impl Session {
         let deadline = Instant::now() + self.setup.config.timeouts.login;
         let (stream, ends) = self.admit(tcp, peer).await?;
         let mut client = self.greet(stream).await?;
-        let mut failures = 0;
+        let mut tries = Tries::default();
         loop {
             self.record.step("greet");
             let login = match self.hear(&mut client, deadline).await? {
@@ -94,9 +103,8 @@ impl Session {
             match attempted.unwrap_or(Err(Error::BackendTimeout("login"))) {
                 Ok(logged_in) => return self.join(client, logged_in, &ends).await.map(Some),
                 Err(error) => {
-                    failures += 1;
                     self.record.step("refuse");
-                    self.refuse(&mut client, &error, failures, asked_at).await?;
+                    self.refuse(&mut client, &error, &mut tries, asked_at).await?;
                 }
             }
         }
@@ -182,21 +190,23 @@ impl Session {
         &mut self,
         client: &mut Greeting,
         error: &Error,
-        failures: u32,
+        tries: &mut Tries,
         asked_at: Instant,
     ) -> Result<(), Error> {
         let refusal = error.refusal();
         self.shared.records.put(self.record.refused(error));
+        tries.failed += 1;
         let outcome = if refusal == Refusal::Credentials { "refused" } else { "temporary" };
         self.count_login(outcome);
         if refusal == Refusal::Credentials {
-            let delay = self.setup.config.timeouts.auth_failure_delay * failures;
+            tries.refused += 1;
+            let delay = self.setup.config.timeouts.auth_failure_delay * tries.refused;
             tokio::select! {
                 () = sleep_until(asked_at + self.shared.jitter(delay)) => {}
                 error = client.gone() => return Err(error),
             }
         }
-        if failures < self.setup.config.limits.login_attempts {
+        if tries.failed < self.setup.config.limits.login_attempts {
             return client.refuse(&refusal, Then::TryAgain).await;
         }
         client.refuse(&refusal, Then::Close).await?;

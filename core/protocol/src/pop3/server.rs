@@ -144,7 +144,7 @@ impl Pop3Server {
 
     fn bad(&mut self, bad: Bad, out: &mut Vec<u8>) -> Result<(), Error> {
         self.bad_commands = self.bad_commands.saturating_add(1);
-        if self.bad_commands >= self.setting.bad_commands {
+        if self.bad_commands > self.setting.bad_commands {
             out.extend_from_slice(b"-ERR too many bad commands\r\n");
             return Err(Error::TooManyBadCommands);
         }

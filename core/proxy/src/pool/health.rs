@@ -50,7 +50,13 @@ impl Health {
             None => {
                 self.probes_failed = 0;
                 self.probes_good = self.probes_good.saturating_add(1);
-                if self.verdict == Verdict::Unknown || self.probes_good >= setting.rise {
+                let risen = matches!(self.verdict, Verdict::Down(_)) && self.probes_good >= setting.rise;
+                if risen {
+                    // It was gone and is back: its logins failed because it was gone.
+                    self.login_succeeded();
+                    self.ejected_until = None;
+                }
+                if risen || self.verdict == Verdict::Unknown {
                     self.verdict = Verdict::Up;
                 }
             }
@@ -115,6 +121,23 @@ mod tests {
         assert!(!health.probed(None, &SETTING));
         assert!(health.probed(None, &SETTING));
         assert_eq!(*health.verdict(), Verdict::Up);
+    }
+
+    #[test]
+    fn a_server_that_was_down_comes_back_without_its_ejection() {
+        let mut health = Health::default();
+        let now = Instant::now();
+        (0..SETTING.fall).for_each(|_| health.login_failed(now, &SETTING));
+        let probe = |health: &mut Health, times: u32, failure: Option<&str>| {
+            for _ in 0..times {
+                let _ = health.probed(failure.map(Box::from), &SETTING);
+            }
+        };
+        probe(&mut health, SETTING.rise, None);
+        assert_eq!(health.standing(now), Standing::Ejected, "good probes say nothing of logins");
+        probe(&mut health, SETTING.fall, Some("connection refused"));
+        probe(&mut health, SETTING.rise, None);
+        assert_eq!(health.standing(now), Standing::Able);
     }
 
     #[test]
