@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
@@ -16,6 +17,7 @@ from structlog.testing import capture_logs
 
 from control.conftest import Running
 from zcontrol.config import Role, load
+from zcontrol.directory.ldap import LdapDirectory
 from zcontrol.errors import DirectoryError, ZproxyError
 from zcontrol.pool.model import PoolUnavailableError
 from zcontrol.server import Control, ControlError
@@ -186,3 +188,25 @@ async def test_a_backend_that_only_the_file_knows_is_told_of(running: Running) -
         await take(running)
     told = [line for line in logs if "only seeds an empty pool" in line["event"]]
     assert [line["backends"] for line in told] == [["mbox-9"]]
+
+
+async def test_at_start_and_reload_an_ldap_directory_that_cannot_be_reached_is_warned_of(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probed: asyncio.Queue[None] = asyncio.Queue()
+    probe = LdapDirectory.probe
+
+    async def told(directory: LdapDirectory) -> None:
+        await probe(directory)
+        await probed.put(None)
+
+    monkeypatch.setattr(LdapDirectory, "probe", told)
+    rewrite(config_file, "directory.file.path", "directory.ldap = {urls = ['ldap://127.0.0.1:1'], base = 'dc=x'}\n#")
+    with capture_logs() as logs:
+        running = Running(config_file, await Control.start(load(config_file, Role.CONTROL)))
+        await asyncio.wait_for(probed.get(), 10)
+        await take(running)
+        await asyncio.wait_for(probed.get(), 10)
+    assert [line.get("server") for line in logs].count("ldap://127.0.0.1:1") == 2
+    await running.channel.close()
+    await running.control.stop(grace=0)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from structlog.testing import capture_logs
 
 from routing.fakes import DOMAIN, Bench, counted
 from routing.ldap import ldap
 from routing.stub import drip, serving
-from servers.slapd import person
+from servers.slapd import ROOT_DN, person
 from zcontrol.directory.base import Found
 from zcontrol.errors import DirectoryUnavailableError
+from zcontrol.v1 import config_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -123,3 +125,37 @@ async def test_with_all_ldap_down_the_cached_are_served_stale_and_unknown_names_
         cached, unknown = await bench.ask("siti", "budi")
         assert (cached.route.home, cached.route.soft_ttl_seconds) == ("mbox-1", 30)
         assert unknown.fault.reason.startswith("no LDAP server can answer")
+
+
+async def test_look_ups_that_are_turned_away_are_told_the_last_reason() -> None:
+    async with ldap("ldap://127.0.0.1:1") as directory:
+        outcomes = [str((await directory.find([NAME]))[0]) for _ in range(2)]
+        assert "no LDAP server can answer: ldap://127.0.0.1:1: cannot connect" in outcomes[0]
+        assert "each failed a moment ago: ldap://127.0.0.1:1: cannot connect" in outcomes[1]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"base": "dc=elsewhere"}, "noSuchObject; mend directory.ldap.base"),
+        (
+            {"bind_dn": ROOT_DN, "bind_password": "wrong"},
+            "bind refused: invalidCredentials; check directory.ldap.bind_dn and bind_password",
+        ),
+        ({"tls": config_pb2.LDAP_TLS_STARTTLS}, "check directory.ldap.urls, tls and ca_file"),
+        ({}, None),
+    ],
+)
+async def test_a_probe_warns_of_each_replica_with_what_to_do(
+    start_slapd: StartSlapd, more: dict[str, object], told: str | None
+) -> None:
+    server = start_slapd(siti("mbox-1"))
+    # Nobody listens there.
+    gone = "ldap://127.0.0.1:1"
+    async with ldap(server.url, gone, **more) as directory:
+        with capture_logs() as logs:
+            await directory.probe()
+    warned = {line["server"]: line["reason"] for line in logs if line["log_level"] == "warning"}
+    assert "cannot connect" in warned.pop(gone)
+    assert list(warned) == ([server.url] if told else [])
+    assert (told or "") in "".join(warned.values())

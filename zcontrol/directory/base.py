@@ -70,6 +70,9 @@ class Directory(ABC):
         del hosts
         return {}
 
+    async def probe(self) -> None:  # noqa: B027 - most directories have nothing to reach
+        """Warn of what would keep look-ups from being answered, before anybody logs in."""
+
     def forget(self) -> None:  # noqa: B027 - most directories keep nothing
         """Keep nothing that was learned before now, e.g. of domains: an invalidation has come."""
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from zcontrol.directory.base import Directory, Outcome
 from zcontrol.directory.ldap_accounts import GENERIC, AccountAttributes
 from zcontrol.directory.ldap_replicas import Replicas
-from zcontrol.directory.ldap_request import parsed
+from zcontrol.directory.ldap_request import Search, parsed
 from zcontrol.directory.ldap_search import Lookup
 from zcontrol.errors import DirectoryError
 from zcontrol.v1 import config_pb2
@@ -45,6 +45,17 @@ class LdapDirectory(Directory):
         found = await self._in_thread(self._find, names)
         return [found[name] for name in names]
 
+    async def probe(self) -> None:
+        """Bind to every replica and read the base there."""
+        search = Search(
+            base=self._accounts.base,
+            filter=parsed(ANY_ENTRY),
+            attributes=(NO_ATTRIBUTES,),
+            size_limit=1,
+            only_base=True,
+        )
+        await asyncio.wait(map(asyncio.wrap_future, self._replicas.probe(search)))
+
     async def close(self) -> None:
         """Let searches end, then close connections and threads."""
         await asyncio.to_thread(self._threads.shutdown)
@@ -65,3 +76,6 @@ class LdapDirectory(Directory):
 
 
 DEFAULT_CONNECTIONS: Final = 4
+ANY_ENTRY: Final = "(objectClass=*)"
+# RFC 4511, 4.5.1.8.
+NO_ATTRIBUTES: Final = "1.1"

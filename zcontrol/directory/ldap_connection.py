@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import ldap3
 from ldap3.core import results
+from ldap3.core.exceptions import LDAPExceptionError
 
 from zcontrol.directory.ldap_request import Search
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
@@ -98,11 +99,18 @@ class LdapServer:
 
     def _open(self, connection: ldap3.Connection) -> None:
         # The server's connect_timeout stays on the socket, and so covers handshake and bind.
-        connection.open(read_server_info=False)
-        if self._starttls:
-            connection.start_tls(read_server_info=False)
+        try:
+            connection.open(read_server_info=False)
+            if self._starttls:
+                connection.start_tls(read_server_info=False)
+        except (LDAPExceptionError, OSError) as error:
+            keys = "urls, tls and ca_file" if self._tls else "urls"
+            raise DirectoryUnavailableError(
+                f"cannot connect: {error}; see that it runs and can be reached, and check directory.ldap.{keys}"
+            ) from error
         if self._config.bind_dn and not connection.bind(read_server_info=False):
-            raise DirectoryUnavailableError(f"bind refused: {connection.result['description']}")
+            said = connection.result["description"]
+            raise DirectoryUnavailableError(f"bind refused: {said}; check directory.ldap.bind_dn and bind_password")
 
 
 @final

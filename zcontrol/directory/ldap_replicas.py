@@ -5,8 +5,9 @@ while another answers. What a replica says about an entry is for others to judge
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final, final
 
@@ -40,17 +41,23 @@ class Replicas:
 
     def search(self, search: Search) -> Result:
         """Ask the first replica that can answer; raises `DirectoryUnavailableError` if none can."""
-        reason = "each failed a moment ago"
+        asked: _Replica | None = None
         for replica in self._candidates(search):
             answer = self._judge(replica, partial(self._ask, replica, search))
             if isinstance(answer, Result):
                 return answer
-            reason = answer
-        raise DirectoryUnavailableError(f"no LDAP server can answer: {reason}")
+            asked = replica
+        when = "" if asked else ", each failed a moment ago"
+        last = asked or max(self._replicas, key=lambda replica: replica.failed_at)
+        raise DirectoryUnavailableError(f"no LDAP server can answer{when}: {last.server.url}: {last.reason}")
+
+    def probe(self, search: Search) -> list[Future[Result | None]]:
+        """Ask each replica in the background, so that the log tells what is wrong with it and what to do."""
+        return [self._probes.submit(self._judge, each, partial(_probe, each, search)) for each in self._replicas]
 
     def close(self) -> None:
         """Close what threads, idle by now, have left open."""
-        self._probes.shutdown()
+        self._probes.shutdown(cancel_futures=True)
         with self._lock:
             for connection in self._open:
                 connection.close()
@@ -68,8 +75,8 @@ class Replicas:
             self._probes.submit(self._judge, replica, partial(_probe, replica, search))
         yield from healthy
 
-    def _judge(self, replica: "_Replica", ask: Callable[[], Result]) -> Result | str:
-        """The answer, or why there is none; the replica's breaker learns of either."""
+    def _judge(self, replica: "_Replica", ask: Callable[[], Result]) -> Result | None:
+        """The answer, if there is one; the replica's breaker learns of either, and keeps why there is none."""
         try:
             result = ask()
         except Exception as error:  # noqa: BLE001 - what a broken server sends breaks ldap3 in any way
@@ -78,9 +85,9 @@ class Replicas:
             if result.code not in UNWELL:
                 self._succeeded(replica)
                 return result
-            reason = result.description
+            reason = f"the search ended with {result.description}; {UNWELL[result.code]}"
         self._failed(replica, reason)
-        return reason
+        return None
 
     def _ask(self, replica: "_Replica", search: Search) -> Result:
         if connection := self._reusable(replica):
@@ -132,6 +139,7 @@ class Replicas:
         with self._lock:
             news = replica.breaker.closed
             replica.breaker.failed()
+            replica.reason, replica.failed_at = reason, time.monotonic()
         if news:
             log.warning("LDAP server fails and is left alone for a while", server=replica.server.url, reason=reason)
 
@@ -143,6 +151,9 @@ class _Replica:
     def __init__(self, server: LdapServer) -> None:
         self.server: Final = server
         self.breaker: Final = Breaker()
+        # Of its last failure, for who is turned away while it is left alone.
+        self.reason = ""
+        self.failed_at = 0.0
 
 
 @final
@@ -164,19 +175,22 @@ def _probe(replica: _Replica, search: Search) -> Result:
 
 
 DEFAULT_TIMEOUT_SECONDS: Final = 2.0
-# The server cannot say, whatever is asked: busy, shutting down, empty, or closed to us. Another may.
-UNWELL: Final = frozenset(
-    {
-        results.RESULT_OPERATIONS_ERROR,
-        results.RESULT_TIME_LIMIT_EXCEEDED,
-        results.RESULT_STRONGER_AUTH_REQUIRED,
-        results.RESULT_REFERRAL,
-        results.RESULT_CONFIDENTIALITY_REQUIRED,
-        results.RESULT_NO_SUCH_OBJECT,
-        results.RESULT_INAPPROPRIATE_AUTHENTICATION,
-        results.RESULT_INSUFFICIENT_ACCESS_RIGHTS,
-        results.RESULT_BUSY,
-        results.RESULT_UNAVAILABLE,
-        results.RESULT_UNWILLING_TO_PERFORM,
-    }
-)
+_LOOK: Final = "look at that server's log"
+_BIND: Final = "set directory.ldap.bind_dn and bind_password to an account that may search"
+_SECURE: Final = 'set directory.ldap.tls = "starttls", or write ldaps:// in urls'
+# The server cannot say, whatever is asked: busy, shutting down, empty, or closed to us. Another may. And what to do.
+UNWELL: Final[Mapping[int, str]] = {
+    # So Active Directory answers whoever has not bound.
+    results.RESULT_OPERATIONS_ERROR: _BIND,
+    results.RESULT_TIME_LIMIT_EXCEEDED: "index what is searched, or raise directory.ldap.timeout",
+    results.RESULT_STRONGER_AUTH_REQUIRED: _SECURE,
+    results.RESULT_REFERRAL: "name in directory.ldap.urls the server that holds the base",
+    results.RESULT_CONFIDENTIALITY_REQUIRED: _SECURE,
+    # Also said of what the account that binds may not see.
+    results.RESULT_NO_SUCH_OBJECT: "mend directory.ldap.base, or let bind_dn read it",
+    results.RESULT_INAPPROPRIATE_AUTHENTICATION: _BIND,
+    results.RESULT_INSUFFICIENT_ACCESS_RIGHTS: "let directory.ldap.bind_dn read the base and the accounts below it",
+    results.RESULT_BUSY: _LOOK,
+    results.RESULT_UNAVAILABLE: _LOOK,
+    results.RESULT_UNWILLING_TO_PERFORM: _LOOK,
+}

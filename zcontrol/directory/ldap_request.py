@@ -18,19 +18,20 @@ from zcontrol.errors import DirectoryError
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What is asked of the subtree below `base`."""
+    """What is asked of the subtree below `base`, or of `base` alone."""
 
     base: str
     filter: bytes
     attributes: Sequence[str]
     # Entries; the server stops beyond it and says so.
     size_limit: int
+    only_base: bool = False
 
     def encode(self, message_id: int, *, time_limit_seconds: int) -> bytes:
         """The whole LDAPMessage (RFC 4511, 4.5.1)."""
         request = (
             _octets(self.base.encode())
-            + _SUBTREE
+            + (_BASE_OBJECT if self.only_base else _SUBTREE)
             + _NEVER_DEREFERENCE
             + _integer(self.size_limit)
             + _integer(time_limit_seconds)
@@ -85,6 +86,6 @@ def _field(tag: int, content: bytes) -> bytes:
 _SEQUENCE = 0x30
 _SEARCH_REQUEST = 0x63
 _AND, _OR, _EQUALITY_MATCH = 0xA0, 0xA1, 0xA3
-_SUBTREE = b"\x0a\x01\x02"
+_BASE_OBJECT, _SUBTREE = b"\x0a\x01\x00", b"\x0a\x01\x02"
 _NEVER_DEREFERENCE = b"\x0a\x01\x00"
 _WITH_VALUES = b"\x01\x01\x00"

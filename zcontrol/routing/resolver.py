@@ -61,20 +61,24 @@ class Resolver:
         self._lookups = Lookups(directory, self.names, epochs=self.epochs, entry=self.times.entry, learn=self._learn)
         self._invalidator = Invalidator(self.epochs, self._homes, self.names, cache)
         self._stores: set[asyncio.Task[None]] = set()
-        self._following: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._resolving = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     def start(self) -> None:
-        """Follow what the directory says has changed, until `close`."""
-        self._following = asyncio.create_task(self._follow_changes(), name="directory changes")
+        """Follow what the directory says has changed, until `close`; and see now whether it can be reached."""
+        self._background = [
+            asyncio.create_task(self._follow_changes(), name="directory changes"),
+            asyncio.create_task(self.directory.probe(), name="directory probe"),
+        ]
 
     async def close(self) -> None:
         """Answer what was asked, then close directory and cache."""
-        if self._following:
-            self._following.cancel()
-            await asyncio.wait([self._following])
+        for task in self._background:
+            task.cancel()
+        if self._background:
+            await asyncio.wait(self._background)
         await self._idle.wait()
         await self._lookups.close()
         if self._stores:
