@@ -24,7 +24,7 @@ MILLION = 1_000_000
 UNAVAILABLE = {"imap": b"a NO [UNAVAILABLE] ", "pop3": b"-ERR [SYS/TEMP] "}
 # Words of the record's reason.
 SLOW, LONG, BROKEN, EARLY = "too slow", "more than the login may hold", "broke the protocol", "before it was asked for"
-CLOSED, RESET = "unexpected end of file", "connection reset"
+CLOSED, RESET, EVASIVE = "unexpected end of file", "connection reset", "neither yes nor no"
 
 
 def closes(conversation: Conversation) -> None:
@@ -106,7 +106,7 @@ IMAP = IN_ANY | {
     "resets at the login": (at_imap_login(resets), RESET),
     "hangs at the login": (at_imap_login(hangs), SLOW),
     "says BYE at the login": (at_imap_login(b"* BYE overloaded\r\n"), "said goodbye"),
-    "says BAD at the login": (at_imap_login(b"TAG BAD what?\r\n"), "neither yes nor no"),
+    "says BAD at the login": (at_imap_login(b"TAG BAD what?\r\n"), EVASIVE),
     "says junk at the login": (at_imap_login(b"Traceback (most recent call last):\r\n"), BROKEN),
     "says a million lines at the login": (at_imap_login(b"* OK still here\r\n" * MILLION), LONG),
     "says 16 MiB at the login": (at_imap_login(b"x" * HUGE), LONG),
@@ -115,7 +115,7 @@ IMAP = IN_ANY | {
     "answers OK without an end": (at_imap_login(b"TAG OK [CAPABILITY IMAP4rev1"), SLOW),
     "logs in and never says what it can do": (at_imap_login(b"TAG OK in\r\n"), SLOW),
     "is down": (at_imap_login(b"TAG NO [UNAVAILABLE] Down.\r\n"), "refused"),
-    "has a code of its own": (at_imap_login(b"TAG NO [X-REPLICA-LAG] Later.\r\n"), BROKEN),
+    "has a code of its own": (at_imap_login(b"TAG NO [X-REPLICA-LAG] Later.\r\n"), EVASIVE),
 }
 POP3 = IN_ANY | {
     "greets with -ERR": (says(b"-ERR overloaded\r\n"), "said goodbye"),
