@@ -114,7 +114,10 @@ def test_a_given_value_outranks_the_default(sheet: Sheet) -> None:
         ("threads = true", "threads", "true: a boolean; write a whole number"),
         ("threads = -1", "threads", "-1: out of range; write a number from 0 to 4294967295"),
         ("threads = 4294967296", "threads", "out of range"),
-        ("api = 3", "api", "a number; write a table, [api]"),
+        ("api = 3", "api", "api = 3: a number; write a table, [api]"),
+        ("groups = 5", "groups", "groups = 5: a number; write [[groups]]"),
+        ("cache.soft_ttl = '0s'", "cache.soft_ttl", 'cache.soft_ttl = "0s": must be more than nothing'),
+        ("log.threads = 2", "log.threads", "no such key in [log]; `threads` is a key of the top level"),
         ("health.interval = 5", "health.interval", '5: a number; write a duration in quotes, e.g. "30s"'),
         ("health.interval = '5 sec'", "health.interval", '"5 sec": not a duration'),
         ("groups = [{name = 'g', kind = 'Shared'}]", "groups[0].kind", '"Shared": not one of "stateless", "shared"'),
@@ -159,6 +162,14 @@ def test_a_secret_comes_from_the_environment(sheet: Sheet) -> None:
     text = sheet.whole("cache.memcached = ['127.0.0.1:11211']\ncache.seal_key = '${SEAL}'")
     assert sheet.load(text, SEAL="k" * 32).cache.seal_key == "k" * 32
     assert "SEAL is not set" in sheet.faults(text)["cache.seal_key"]
+
+
+@pytest.mark.parametrize("key", ["${NOT SET}", "x${SEAL}", "${SEAL}${SEAL}", "${", "${1}"])
+def test_a_secret_that_is_not_one_whole_variable_is_not_taken_literally(sheet: Sheet, key: str) -> None:
+    text = sheet.whole(f"cache.memcached = ['127.0.0.1:11211']\ncache.seal_key = '{key}{' ' * 32}'")
+    told = sheet.faults(text, SEAL="k" * 32)["cache.seal_key"]
+    assert 'is not one whole "${NAME}"' in told
+    assert key not in told.replace("${NAME}", "").replace('holds "${"', "")
 
 
 def test_no_fault_shows_a_secret(sheet: Sheet) -> None:

@@ -119,7 +119,7 @@ def endpoint(**fields: object) -> pool_pb2.Endpoints:
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
-        ({"name": ""}, 'name = ""'),
+        ({"name": ""}, "name: missing"),
         ({"name": "a b"}, "name"),
         ({"name": "x" * 65}, "name"),
         ({"name": "x\r\ny"}, r"x\r\ny"),

@@ -17,6 +17,8 @@ from zcontrol.v1 import config_pb2, pool_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from google.protobuf.duration_pb2 import Duration
+
 
 def check_control(config: config_pb2.Config) -> list[Fault]:
     """Every fault of the fields marked [control]."""
@@ -114,7 +116,8 @@ def _check_ldap(ldap: config_pb2.LdapDirectory) -> Iterator[Fault]:
     if ldap.ca_file and not Path(ldap.ca_file).is_file():
         yield Fault(path="ca_file", found=shown(ldap.ca_file), problem="no such file; name a PEM bundle")
     if ldap.timeout.ToMilliseconds() <= 0:
-        yield Fault(path="timeout", problem='must be more than nothing; write e.g. "2s"')
+        found = _shown(ldap.timeout)
+        yield Fault(path="timeout", found=found, problem='must be more than nothing; write e.g. "2s"')
 
 
 def _any_plain(urls: Iterable[str]) -> bool:
@@ -181,9 +184,15 @@ def _check_cache(cache: config_pb2.Cache) -> Iterator[Fault]:
         yield Fault(path="cache.seal_key", problem=f"{what}: {mend}")
     for name in ("timeout", "soft_ttl", "hard_ttl", "negative_ttl"):
         if getattr(cache, name).ToMilliseconds() <= 0:
-            yield Fault(path=f"cache.{name}", problem='must be more than nothing; write e.g. "10m"')
+            found = _shown(getattr(cache, name))
+            yield Fault(path=f"cache.{name}", found=found, problem='must be more than nothing; write e.g. "10m"')
     if cache.soft_ttl.ToMilliseconds() > cache.hard_ttl.ToMilliseconds():
-        yield Fault(path="cache.hard_ttl", problem="shorter than soft_ttl; write a longer one")
+        problem = f"shorter than soft_ttl, which is {_shown(cache.soft_ttl)}; write a longer one"
+        yield Fault(path="cache.hard_ttl", found=_shown(cache.hard_ttl), problem=problem)
+
+
+def _shown(duration: Duration) -> str:
+    return shown(duration.ToJsonString())
 
 
 # sun_path holds 108 octets with the closing NUL.

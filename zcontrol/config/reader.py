@@ -22,7 +22,7 @@ from zcontrol.words import words
 
 def read_message(table: Mapping[str, Any], message: Message, environ: Mapping[str, str]) -> list[Fault]:
     """Fill a message from a parsed TOML table and return every fault found on the way."""
-    reader = _Reader(environ=environ)
+    reader = _Reader(environ=environ, top=frozenset(message.DESCRIPTOR.fields_by_name))
     reader.table(table, message, "")
     return reader.faults
 
@@ -34,6 +34,8 @@ class _NotUsableError(Exception):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Reader:
     environ: Mapping[str, str]
+    # The keys of the top level.
+    top: frozenset[str]
     faults: list[Fault] = dataclasses.field(default_factory=list)
 
     def table(self, table: Mapping[str, Any], message: Message, path: str) -> None:
@@ -43,11 +45,17 @@ class _Reader:
             if key in fields:
                 self.field(fields[key], value, message, here)
             else:
-                self.faults.append(Fault(path=here, problem=_unknown(key, list(fields))))
+                self.faults.append(Fault(path=here, problem=self.unknown(key, list(fields), path)))
         for oneof in message.DESCRIPTOR.oneofs:
             both = [field.name for field in oneof.fields if field.name in table]
             if len(both) > 1:
                 self.faults.append(Fault(path=path, problem=f"{' and '.join(both)} are both set; keep one"))
+
+    def unknown(self, key: str, known: list[str], table: str) -> str:
+        if table and key in self.top:
+            # TOML goes on with a table until the next one.
+            return f"no such key in [{table}]; `{key}` is a key of the top level, move it above the first [table]"
+        return _unknown(key, known)
 
     def field(self, field: FieldDescriptor, value: object, message: Message, path: str) -> None:
         if _is_map(field):
@@ -101,13 +109,17 @@ class _Reader:
             raise _NotUsableError('write a string in quotes, or "${NAME}" to take it from the environment')
         variable = _VARIABLE.fullmatch(value)
         if variable is None:
+            if "${" in value:
+                raise _NotUsableError('holds "${" but is not one whole "${NAME}" of letters, digits and _; write that')
             return value
         if not self.environ.get(variable[1]):
             raise _NotUsableError(f"the environment variable {variable[1]} is not set; set it before starting zproxy")
         return self.environ[variable[1]]
 
     def wrong(self, path: str, value: object, mend: str) -> None:
-        self.faults.append(Fault(path=path, problem=f"{_kind(value)}; {mend}"))
+        # A table or list may hold secrets.
+        found = None if isinstance(value, Mapping | list) else shown(value)
+        self.faults.append(Fault(path=path, problem=f"{_kind(value)}; {mend}", found=found))
 
 
 def _parse(field: FieldDescriptor, value: object) -> object:

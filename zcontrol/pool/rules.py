@@ -42,7 +42,8 @@ def check_backend(backend: pool_pb2.Backend, groups: set[str]) -> Iterator[Fault
         if not isinstance(host, str) and (host.is_unspecified or host.is_multicast):
             yield Fault(path="host", found=shown(backend.host), problem="no server's address; write the server's own")
     except ValueError as why:
-        yield Fault(path="host", found=shown(backend.host), problem=str(why))
+        problem = str(why) if backend.host else "missing; write its IP address or DNS name"
+        yield Fault(path="host", found=shown(backend.host) if backend.host else None, problem=problem)
     if backend.group and backend.group.lower() not in groups:
         yield Fault(path="group", found=shown(backend.group), problem="no such group; add the group first")
     if backend.weight > LARGEST_WEIGHT:
@@ -74,8 +75,10 @@ def check_defaults(defaults: pool_pb2.Defaults, names: Iterable[str]) -> Iterato
 
 
 def _check_name(name: str) -> Iterator[Fault]:
-    if not _NAME.fullmatch(name):
-        mend = "write 1 to 64 letters, digits, `-`, `.` or `_`"
+    mend = "write 1 to 64 letters, digits, `-`, `.` or `_`"
+    if not name:
+        yield Fault(path="name", problem=f"missing; {mend}")
+    elif not _NAME.fullmatch(name):
         yield Fault(path="name", found=shown(name), problem=f"not a name; {mend}")
 
 
@@ -91,26 +94,34 @@ def _check_unique(pool: pool_pb2.Pool) -> Iterator[Fault]:
 
 
 def _check_endpoint(service: str, endpoint: pool_pb2.Endpoint) -> Iterator[Fault]:
-    if not 0 < endpoint.port <= LARGEST_PORT:
+    if not endpoint.port:
+        yield Fault(path="port", problem="missing, or 0; write 1 to 65535")
+    elif endpoint.port > LARGEST_PORT:
         yield Fault(path="port", found=str(endpoint.port), problem="not a port; write 1 to 65535")
     for field in endpoint.DESCRIPTOR.fields:
         value = getattr(endpoint, field.name)
         if field.enum_type is not None and value not in field.enum_type.values_by_number:
             yield Fault(path=field.name, found=str(value), problem="unknown; take one this control knows")
-    if endpoint.tls in (pool_pb2.BACKEND_TLS_UNSPECIFIED, pool_pb2.BACKEND_TLS_OFF):
-        for name in ("verify", "verify_name", "pin_sha256"):
-            if getattr(endpoint, name):
-                yield Fault(path=name, problem='means nothing without TLS; set tls = "implicit" or "starttls"')
-    if endpoint.verify_name and not _is_host(endpoint.verify_name):
-        problem = "no certificate carries such a name; write a DNS name or an IP address"
-        yield Fault(path="verify_name", found=shown(endpoint.verify_name), problem=problem)
-    if endpoint.pin_sha256 and not _SHA256.fullmatch(endpoint.pin_sha256):
-        yield Fault(path="pin_sha256", found=shown(endpoint.pin_sha256), problem="not a SHA-256; write 64 hex digits")
+    yield from _check_backend_tls(endpoint)
     knowing = FORWARD_SERVICES.get(endpoint.forward, (service,))
     if service not in knowing:
         problem = f'is for {" and ".join(knowing)} alone; write "proxy_v2" if the backend expects it, or "none"'
         found = shown(word(pool_pb2.Forward.DESCRIPTOR, endpoint.forward))
         yield Fault(path="forward", found=found, problem=problem)
+
+
+def _check_backend_tls(endpoint: pool_pb2.Endpoint) -> Iterator[Fault]:
+    if endpoint.tls in (pool_pb2.BACKEND_TLS_UNSPECIFIED, pool_pb2.BACKEND_TLS_OFF):
+        for name in ("verify", "verify_name", "pin_sha256"):
+            if value := getattr(endpoint, name):
+                found = shown(word(pool_pb2.Verify.DESCRIPTOR, value) if name == "verify" else value)
+                mend = 'means nothing without TLS; set tls = "implicit" or "starttls"'
+                yield Fault(path=name, found=found, problem=mend)
+    if endpoint.verify_name and not _is_host(endpoint.verify_name):
+        problem = "no certificate carries such a name; write a DNS name or an IP address"
+        yield Fault(path="verify_name", found=shown(endpoint.verify_name), problem=problem)
+    if endpoint.pin_sha256 and not _SHA256.fullmatch(endpoint.pin_sha256):
+        yield Fault(path="pin_sha256", found=shown(endpoint.pin_sha256), problem="not a SHA-256; write 64 hex digits")
 
 
 def _is_host(text: str) -> bool:
