@@ -18,6 +18,7 @@ import structlog
 import uvloop
 
 from zcontrol.config import EdgeCheck, Role, load
+from zcontrol.config.fixed import changed_until_restart
 from zcontrol.errors import ZproxyError
 from zcontrol.server import Control
 from zcontrol.v1 import config_pb2
@@ -51,7 +52,7 @@ async def _serve(file: Path, role: Role) -> None:
     config = load(file, role, edge_check=edge_check(role))
     _make_state_directory(Path(config.state_directory))
     async with contextlib.AsyncExitStack() as running:
-        process = _Process(file=file, role=role)
+        process = _Process(file=file, role=role, started=config)
         if role is not Role.EDGE:
             process.control = await running.enter_async_context(_control(config))
         if role is not Role.CONTROL:
@@ -69,6 +70,8 @@ class _Process:
 
     file: Path
     role: Role
+    # The config of the start: some of its keys stay in force.
+    started: config_pb2.Config
     control: Control | None = None
     edge: Edge | None = None
 
@@ -100,6 +103,8 @@ class _Process:
             # The operator's fault, not ours: a traceback would only hide what to mend.
             log.error("config refused, the one before stays in force", reason=str(error).splitlines())  # noqa: TRY400
         else:
+            for key in changed_until_restart(self.started, config, self.role):
+                log.warning("this key changes at the next start only", key=key)
             log.info("config reloaded", file=str(self.file))
 
 

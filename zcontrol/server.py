@@ -112,9 +112,6 @@ class Control:
         prepared.start()
         if _routing(config) != _routing(self._config):
             await prepared.invalidate(everything=True)
-        for key in ("state_directory", "api"):
-            if getattr(config, key) != getattr(self._config, key):
-                log.warning("this key changes at the next start only", key=key)
         _tell_unseeded(config, self._store)
         self._config = config
         await before.close()

@@ -9,11 +9,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from zcontrol.config import Role
+from zcontrol.config import Role, load
+from zcontrol.config.fixed import changed_until_restart
 from zcontrol.errors import ZproxyError
 from zcontrol.process import _Process
-from zcontrol.v1 import route_pb2
+from zcontrol.v1 import config_pb2, route_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -113,7 +115,9 @@ class RefusingEdge:
 
 
 async def test_what_the_edge_refuses_control_does_not_take(running: Running) -> None:
-    process = _Process(file=running.file, role=Role.CONTROL, control=running.control)
+    process = _Process(
+        file=running.file, role=Role.CONTROL, started=load(running.file, Role.CONTROL), control=running.control
+    )
     process.edge = RefusingEdge()  # type: ignore[assignment]
     running.file.write_text(running.file.read_text().replace('"tgg.net.id"', '"gec-course.com"'))
     await process.reload()
@@ -125,3 +129,30 @@ async def test_what_the_edge_refuses_control_does_not_take(running: Running) -> 
     await process.reload()
     told = await running.routes.Explain(route_pb2.ExplainRequest(login="siti"))
     assert "the directory knows nobody" in told.failure
+
+
+async def test_a_reload_warns_of_the_keys_that_wait_for_a_restart_and_of_no_other(running: Running) -> None:
+    process = _Process(
+        file=running.file, role=Role.CONTROL, started=load(running.file, Role.CONTROL), control=running.control
+    )
+    good = running.file.read_text()
+    running.file.write_text(f"api.reflection = true\nthreads = 7\n{good}")
+    for _ in range(2):
+        with capture_logs() as logs:
+            await process.reload()
+        # Threads are the edge's.
+        assert [line["key"] for line in logs if "next start only" in line["event"]] == ["api.reflection"]
+    running.file.write_text(good)
+    with capture_logs() as logs:
+        await process.reload()
+    assert not [line for line in logs if "next start only" in line["event"]]
+
+
+def test_an_address_that_follows_the_state_directory_is_not_called_changed(tmp_path: Path) -> None:
+    def config(directory: str, threads: int) -> config_pb2.Config:
+        file = tmp_path / "edge.toml"
+        file.write_text(f"state_directory = '{tmp_path}/{directory}'\nthreads = {threads}\n")
+        return load(file, Role.EDGE)
+
+    changed = changed_until_restart(config("one", 1), config("two", 2), Role.EDGE)
+    assert changed == ["state_directory", "threads"]

@@ -14,10 +14,15 @@ from zcontrol.v1 import config_pb2
 def fill_defaults(config: config_pb2.Config) -> None:
     """Set every unset field that control reads and that has a default."""
     if not config.api.address and config.state_directory:
-        config.api.address = f"unix:{config.state_directory.rstrip('/')}/api.sock"
+        config.api.address = usual_api_address(config.state_directory)
     _fill_cache(config.cache)
     if config.directory.WhichOneof("source") == "ldap":
         _fill_ldap(config.directory.ldap)
+
+
+def usual_api_address(state_directory: str) -> str:
+    """Where the API is if nothing else is said."""
+    return f"unix:{state_directory.rstrip('/')}/api.sock"
 
 
 def _fill_cache(cache: config_pb2.Cache) -> None:
