@@ -176,6 +176,8 @@ async def test_pool_get_shows_an_older_version(zproxy: Zproxy) -> None:
         ("pool drain mbox-1 --expect 9", 4, "at version 1, not 9; read it again"),
         ("pool add mbox-1 --host 127.0.0.9 --imap 143", 1, "mbox-1 is a backend already"),
         ("pool add new --host a:b --imap 143", 1, 'host = "a:b": not an IP address'),
+        ("pool add new --imap 143", 2, "--host is missing"),
+        ("pool add new --host 127.0.0.9", 2, "at least one service: --imap"),
         ("pool add new --host 127.0.0.9 --imap x", 2, "write a port"),
         ("pool add new --host 127.0.0.9 --imap 143 --tls on", 2, "none of off, implicit, starttls"),
         ("pool add new --host 127.0.0.9 --imap 143 --forward xclient", 2, "'xclient' is for pop3"),

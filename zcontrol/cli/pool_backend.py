@@ -109,6 +109,10 @@ class Wish:
 @api_command(app, "add")
 def add(call: Call, name: Name, wish: Wish, change: Change) -> None:
     """Add a backend, e.g. `add mbox-3 --host 10.0.0.3 --imap 143 --pop3 110`; it gets its users at once."""
+    if not wish.host:
+        fail("--host is missing; give the server's IP address or DNS name", ExitCode.USAGE)
+    if not any((wish.imap, wish.pop3, wish.submission)):
+        fail("give the port of at least one service: --imap, --pop3 or --submission", ExitCode.USAGE)
     backend = pool_pb2.Backend(name=name)
     wish.apply(backend)
     request = pool_pb2.AddBackendRequest(header=change.header(), backend=backend)
