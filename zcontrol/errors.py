@@ -23,3 +23,7 @@ class DirectoryFileError(DirectoryError):
 
 class UnusableNameError(ZproxyError):
     """A typed login that can be nobody's name, e.g. one with control characters."""
+
+
+class UnqualifiedNameError(UnusableNameError):
+    """A login without a domain that no rule gives one."""

@@ -89,6 +89,26 @@ def test_a_bare_name_is_qualified_by_host_then_address_then_default() -> None:
     assert names.qualify(b"x", "unknown.example", "127.0.0.1").name == "x@tgg.net.id"
 
 
+@pytest.mark.parametrize(
+    ("typed", "host", "told"),
+    [
+        ("x", "MAIL.gec-course.com", "qualified by virtual host mail.gec-course.com: x@gec-course.com"),
+        ("x", "::ffff:127.0.0.9", "qualified by virtual host 127.0.0.9: x@gec-course.com"),
+        ("x", "unknown.example", "qualified by the default domain: x@tgg.net.id"),
+        ("x@tgg.net.id", "", "qualified as typed: x@tgg.net.id"),
+        (
+            "x@gec.example",
+            "",
+            "qualified as typed; gec.example is an alias of gec-course.com: x@gec-course.com",
+        ),
+    ],
+)
+def test_the_steps_name_the_rule_that_qualified(typed: str, host: str, told: str) -> None:
+    steps: list[str] = []
+    Names(RULES).qualify(typed.encode(), host, steps=steps)
+    assert steps[1:] == [told]
+
+
 def test_a_host_says_nothing_of_a_name_with_a_domain() -> None:
     assert Names(RULES).qualify(b"x@tgg.net.id", "mail.gec-course.com").name == "x@tgg.net.id"
 

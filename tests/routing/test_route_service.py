@@ -11,8 +11,9 @@ import pytest
 
 from routing.fakes import DOMAIN, POOL, Bench, ToldDirectory, account
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
+from zcontrol.routing.explain import explain
 from zcontrol.services.route import RouteService
-from zcontrol.v1 import edge_pb2, pool_pb2, route_pb2, route_pb2_grpc
+from zcontrol.v1 import config_pb2, edge_pb2, pool_pb2, route_pb2, route_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -171,6 +172,19 @@ async def test_explain_tells_why_there_is_no_backend(
         told = await served.stub.Explain(route_pb2.ExplainRequest(login=login))
         assert told.failure.startswith(failure)
         assert told.backend == ""
+
+
+async def test_explain_keeps_the_steps_of_a_bare_name_and_hints_at_the_virtual_host(
+    directory: ToldDirectory,
+) -> None:
+    async with Bench(directory=directory, names=config_pb2.Names()) as bench:
+        request = route_pb2.ExplainRequest(login="BUDI")
+        told = await explain(bench.resolver, bench.pool, bench.votes, request)
+        assert list(told.steps) == ["typed 'BUDI', by case, Unicode and rules 'budi'"]
+        assert "--virtual-host says which host name" in told.failure
+        request.virtual_host = "mail.example"
+        told = await explain(bench.resolver, bench.pool, bench.votes, request)
+        assert told.failure.endswith("'mail.example' is none of names.virtual_hosts")
 
 
 async def test_explain_tells_of_a_route_that_outlives_its_directory(directory: ToldDirectory, tmp_path: Path) -> None:

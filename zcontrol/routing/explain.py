@@ -1,6 +1,6 @@
 """Explain: the way of one login, told to people a sentence a step."""
 
-from zcontrol.errors import DirectoryError, DirectoryUnavailableError, UnusableNameError
+from zcontrol.errors import DirectoryError, DirectoryUnavailableError, UnqualifiedNameError, UnusableNameError
 from zcontrol.pool.votes import Votes
 from zcontrol.routing.cache import Entry
 from zcontrol.routing.choose import choose
@@ -20,14 +20,24 @@ async def explain(
             request.login.encode(), request.virtual_host, request.local_address, steps=steps
         )
     except UnusableNameError as error:
-        told.failure = f"nobody's name: {error}"
+        told.failure = f"nobody's name: {error}{_hint(error, request)}"
         return told
-    told.steps.extend(steps)
+    finally:
+        told.steps.extend(steps)
     if entry := await _entry(resolver, question, told, bypass_cache=request.bypass_cache):
         _describe(resolver, entry, told)
         if not told.failure:
             choose(pool, votes, request.service or "imap", told)
     return told
+
+
+def _hint(error: UnusableNameError, request: route_pb2.ExplainRequest) -> str:
+    """Clients ask for a host name that may qualify what they type; who explains may have forgotten it."""
+    if not isinstance(error, UnqualifiedNameError):
+        return ""
+    if request.virtual_host:
+        return f"; {request.virtual_host!r} is none of names.virtual_hosts"
+    return "; --virtual-host says which host name the client asks for"
 
 
 async def _entry(

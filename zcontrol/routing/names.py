@@ -6,11 +6,11 @@ the directory can qualify (by its own virtual hosts) leaves here as a `Qualified
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
-from zcontrol.errors import UnusableNameError
+from zcontrol.errors import UnqualifiedNameError, UnusableNameError
 from zcontrol.v1 import config_pb2
 
 # As the edge's own limit; decorations such as `/tb` and UTF-8 leave room for four addresses of RFC 5321, 4.5.3.1.
@@ -60,14 +60,15 @@ class Names:
         except UnicodeDecodeError as error:
             raise UnusableNameError("not UTF-8") from error
         name = self._apply_rules(fold(typed))
+        if steps is not None:
+            steps.append(f"typed {typed!r}, by case, Unicode and rules {name!r}")
         local, at, domain = name.rpartition("@")
         if at:
             qualified = self.with_domain(local, canonical_domain(domain))
         else:
             qualified = self._qualify_bare(name, virtual_host, local_address)
         if steps is not None:
-            steps.append(f"typed {typed!r}, by case, Unicode and rules {name!r}")
-            steps.append(_told(qualified))
+            steps.append(self._told(name, qualified, (virtual_host, local_address)))
         return qualified
 
     def with_domain(self, local: str, domain: str) -> Qualified:
@@ -81,7 +82,7 @@ class Names:
     def by_default(self, local: str) -> Qualified:
         """Qualify a bare name that no virtual host claimed."""
         if not self._default_domain:
-            raise UnusableNameError("has no domain, and nothing qualifies it (see names.default_domain)")
+            raise UnqualifiedNameError("has no domain, and nothing qualifies it (see names.default_domain)")
         return self.with_domain(local, self._default_domain)
 
     def _apply_rules(self, name: str) -> str:
@@ -116,6 +117,22 @@ class Names:
         if hosts[0] in self._by_host:
             return self.with_domain(name, self._by_host[hosts[0]])
         return Qualified(name, hosts)
+
+    def _told(self, name: str, qualified: Qualified, hosts: Sequence[str]) -> str:
+        """Which rule made the qualified name of a normalised one."""
+        if qualified.hosts:
+            return f"bare; the directory may qualify it by {' or '.join(qualified.hosts)}"
+        if "@" not in qualified.name:
+            return f"an account id: {qualified.name}"
+        if "@" in name:
+            rule, domain = "as typed", canonical_domain(name.rpartition("@")[2])
+        elif host := next((host for host in map(canonical_host, hosts) if host in self._by_host), ""):
+            rule, domain = f"by virtual host {host}", self._by_host[host]
+        else:
+            rule, domain = "by the default domain", self._default_domain
+        real = self.real_domain(domain)
+        alias = f"; {domain} is an alias of {real}" if domain != real else ""
+        return f"qualified {rule}{alias}: {qualified.name}"
 
     def domain_of_host(self, host: str) -> str | None:
         """The domain that the operator gave to a virtual host or address."""
@@ -187,14 +204,6 @@ def _followed(aliases: Mapping[str, str]) -> dict[str, str]:
             end = step[end]
         ends[alias] = end
     return ends
-
-
-def _told(qualified: Qualified) -> str:
-    if qualified.hosts:
-        return f"bare; the directory may qualify it by {' or '.join(qualified.hosts)}"
-    if "@" not in qualified.name:
-        return f"an account id: {qualified.name}"
-    return f"qualified: {qualified.name}"
 
 
 # zimbraId and entryUUID are UUIDs (RFC 9562); nothing else without `@` is taken for an id.
