@@ -1,7 +1,7 @@
 //! The thread that writes records, and to the log what the edge's operator must hear.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -12,6 +12,9 @@ use crate::metrics::Metrics;
 
 /// Lines that may wait for the disk: a second of logins of a big node.
 const WAITING: usize = 65_536;
+
+/// What one write takes; more goes in the next.
+const MOST_BATCHED: usize = 1 << 20;
 
 /// Where sessions leave their lines.
 #[derive(Clone, Debug)]
@@ -39,7 +42,8 @@ impl Writer {
     pub fn start(records: &Records, log: impl Write + Send + 'static, metrics: Arc<Metrics>) -> io::Result<Self> {
         let (lines, receiver) = sync_channel(WAITING);
         let file = open(records)?;
-        std::thread::Builder::new().name("records".into()).spawn(move || write(&receiver, file, log))?;
+        let pen = Pen { file, log, metrics: Arc::clone(&metrics), batch: Vec::new(), lines: 0, torn: false };
+        std::thread::Builder::new().name("records".into()).spawn(move || pen.run(&receiver))?;
         Ok(Self { lines, metrics })
     }
 
@@ -50,8 +54,7 @@ impl Writer {
 
     /// Leaves a line about the edge itself, for its operator, in the log.
     pub fn log(&self, level: &str, message: &str) {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.leave(Message::Log(serde_json::json!({"event": message, "level": level, "time": time}).to_string()));
+        self.leave(Message::Log(log_line(level, message)));
     }
 
     /// Writes to another file from now on: after a rotation, or because the config names another; none: to standard
@@ -88,38 +91,100 @@ pub fn open(records: &Records) -> io::Result<Option<File>> {
     }
 }
 
-fn write(lines: &Receiver<Message>, mut file: Option<File>, mut log: impl Write) {
-    let mut next = lines.recv().ok();
-    while let Some(first) = next.take() {
-        let mut out: BufWriter<Box<dyn Write>> = BufWriter::new(match &mut file {
-            Some(file) => Box::new(file),
-            None => Box::new(io::stderr()),
-        });
-        // All that waits goes in one write; between batches nothing is held back.
-        let mut message = Some(first);
-        let mut flushed = Vec::new();
-        let mut reopen = None;
-        while let Some(it) = message.take() {
-            match it {
-                // A full disk loses lines, never a session.
-                Message::Line(line) => drop(writeln!(out, "{line}")),
-                Message::Log(line) => drop(writeln!(log, "{line}")),
-                Message::Flush(done) => flushed.push(done),
-                Message::Reopen(file) => {
-                    reopen = Some(file);
-                    break;
-                }
+/// The thread's own side.
+struct Pen<L> {
+    /// None: standard error.
+    file: Option<File>,
+    log: L,
+    metrics: Arc<Metrics>,
+    /// Lines not written yet.
+    batch: Vec<u8>,
+    lines: u64,
+    /// The last write failed, maybe in the middle of a line.
+    torn: bool,
+}
+
+impl<L: Write> Pen<L> {
+    fn run(mut self, messages: &Receiver<Message>) {
+        while let Ok(first) = messages.recv() {
+            self.take(first);
+            // All that waits goes in one write; between batches nothing is held back.
+            while self.batch.len() < MOST_BATCHED
+                && let Ok(next) = messages.try_recv()
+            {
+                self.take(next);
             }
-            message = lines.try_recv().ok();
+            self.write();
         }
-        let _ = out.flush();
-        drop(out);
-        for done in flushed {
-            let _ = done.send(());
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Line(line) => {
+                self.batch.extend_from_slice(line.as_bytes());
+                self.batch.push(b'\n');
+                self.lines += 1;
+            }
+            Message::Log(line) => drop(writeln!(self.log, "{line}")),
+            Message::Reopen(file) => {
+                self.write();
+                (self.file, self.torn) = (file, false);
+            }
+            Message::Flush(done) => {
+                self.write();
+                let _ = done.send(());
+            }
         }
-        if let Some(reopened) = reopen {
-            file = reopened;
+    }
+
+    /// A full disk loses lines, never a session; they are counted, and told of once.
+    fn write(&mut self) {
+        if self.batch.is_empty() {
+            return;
         }
-        next = lines.recv().ok();
+        if self.torn {
+            self.batch.insert(0, b'\n');
+        }
+        let written = match &mut self.file {
+            Some(file) => file.write_all(&self.batch),
+            None => io::stderr().write_all(&self.batch),
+        };
+        if let Err(error) = &written {
+            self.metrics.records_lost.inc_by(self.lines);
+            if !self.torn {
+                let told = format!("records are lost: {error}; make room, or name another file by log.records");
+                let _ = writeln!(self.log, "{}", log_line("error", &told));
+            }
+        }
+        self.torn = written.is_err();
+        self.batch.clear();
+        self.lines = 0;
+    }
+}
+
+fn log_line(level: &str, message: &str) -> String {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    serde_json::json!({"event": message, "level": level, "time": time}).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_full_disk_loses_is_counted_and_told_of_once() {
+        let metrics = Arc::new(Metrics::default());
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (file, log) = (Some(full), Vec::new());
+        let mut pen = Pen { file, log, metrics: Arc::clone(&metrics), batch: Vec::new(), lines: 0, torn: false };
+        for _ in 0..2 {
+            pen.take(Message::Line("{}".into()));
+            pen.take(Message::Line("{}".into()));
+            pen.write();
+        }
+        assert_eq!(metrics.records_lost.get(), 4);
+        let told = String::from_utf8(pen.log).unwrap();
+        assert_eq!(told.lines().count(), 1);
+        assert!(told.contains("No space left on device"), "{told}");
     }
 }
