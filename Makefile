@@ -34,7 +34,7 @@ help: ## this list
 run: packages .venv/.core ## a proxy before two real mailbox servers, on loopback; says what to try; Ctrl-C ends it
 	@$(BIN)/zproxy demo $(DEMO)
 
-test: test-packages build .venv/.dev ## every test: Rust, then Python against real slapd, memcached and Dovecot
+test: test-packages build .venv/.dev ## every test: Rust, then Python against real slapd, memcached, Dovecot and Postfix
 	cargo test --locked --workspace
 	$(BIN)/pytest
 

@@ -103,6 +103,15 @@ async def test_pool_add_describes_a_backend_by_options(running: Running, zproxy:
     assert (history[0]["author"], history[0]["reason"]) == ("siti", "more room")
 
 
+async def test_pool_add_describes_an_mta_by_options(running: Running, zproxy: Zproxy) -> None:
+    words = "pool add mta-1 --host 127.0.0.9 --submission 587/starttls --verify-name mta.example --forward xclient"
+    said = await zproxy(*words.split())
+    assert (said.code, said.out) == (0, "version 2: add mta-1\n")
+    (field, submission) = (await pool(running))["mta-1"].endpoints.ListFields()[0]
+    assert (field.name, submission.port, submission.verify_name) == ("submission", 587, "mta.example")
+    assert (submission.tls, submission.forward) == (pb.BACKEND_TLS_STARTTLS, pb.FORWARD_XCLIENT)
+
+
 async def test_pool_update_changes_what_is_given_and_leaves_the_rest(running: Running, zproxy: Zproxy) -> None:
     await zproxy("pool", "update", "mbox-1", "--tls", "starttls", "--verify", "none", "--pop3", "110/off")
     changed = (await pool(running))["mbox-1"]
@@ -181,6 +190,7 @@ async def test_pool_get_shows_an_older_version(zproxy: Zproxy) -> None:
         ("pool add new --host 127.0.0.9 --imap x", 2, "write a port"),
         ("pool add new --host 127.0.0.9 --imap 143 --tls on", 2, "none of off, implicit, starttls"),
         ("pool add new --host 127.0.0.9 --imap 143 --forward xclient", 2, "'xclient' is for pop3"),
+        ("pool add new --host 127.0.0.9 --submission 587 --forward id", 2, "is for imap"),
         ("pool add new --host 127.0.0.9 --imap 143 --verify none", 2, "means nothing without TLS"),
         ("pool update nobody --weight 1", 3, "there are mbox-1"),
         ("pool defaults", 2, "give at least one of --mail"),

@@ -121,6 +121,11 @@ def test_a_given_value_outranks_the_default(sheet: Sheet) -> None:
         ("health.interval = 5", "health.interval", '5: a number; write a duration in quotes, e.g. "30s"'),
         ("health.interval = '5 sec'", "health.interval", '"5 sec": not a duration'),
         ("groups = [{name = 'g', kind = 'Shared'}]", "groups[0].kind", '"Shared": not one of "stateless", "shared"'),
+        (
+            "[[backends]]\nname = 'm'\nhost = '127.0.0.9'\nendpoints.submission = {port = 587, forward = 'xoip'}",
+            "backends[0].endpoints.submission.forward",
+            '"xoip": is for pop3 alone',
+        ),
         ("groups = {name = 'g'}", "groups", "a table; write [[groups]]"),
         ("groups = [1]", "groups[0]", "a number; write [[groups]]"),
         ("log.records = '${HOME}'", "log.records", "environment variables fill secrets only"),

@@ -13,6 +13,9 @@ from zcontrol.pool.rules import FORWARD_SERVICES
 from zcontrol.v1 import pool_pb2
 from zcontrol.words import word
 
+NAMES = {"submission": "SMTP submission"}
+"""What people call a service, where that is not just its name."""
+
 
 class Port(NamedTuple):
     """`143`, or `993/implicit` where one endpoint's TLS differs from the others'."""
@@ -31,7 +34,7 @@ def parse_port(text: str) -> Port:
 
 def port_option(service: str) -> Any:  # noqa: ANN401 - as typer declares it
     """The option of one service's port."""
-    about = f"Port of its {service.upper()} service, or PORT/TLS; 0 takes the service away."
+    about = f"Port of its {NAMES.get(service, service.upper())} service, or PORT/TLS; 0 takes the service away."
     return typer.Option(f"--{service}", parser=parse_port, metavar="PORT", help=about)
 
 
