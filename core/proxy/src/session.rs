@@ -94,6 +94,7 @@ impl Session {
                 Asked::Login(login) => login,
             };
             let asked_at = Instant::now();
+            let era = self.shared.sessions.era();
             self.record.login(login.mechanism);
             let attempt = Attempt { shared: &self.shared, setup: &self.setup, listening: &self.listening, ends: &ends };
             let attempted = tokio::select! {
@@ -101,7 +102,7 @@ impl Session {
                 error = client.gone() => return Err(error),
             };
             match attempted.unwrap_or(Err(Error::BackendTimeout("login"))) {
-                Ok(logged_in) => return self.join(client, logged_in, &ends).await.map(Some),
+                Ok(logged_in) => return self.join(client, logged_in, &ends, era).await.map(Some),
                 Err(error) => {
                     self.record.step("refuse");
                     self.refuse(&mut client, &error, &mut tries, asked_at).await?;
@@ -215,10 +216,10 @@ impl Session {
     }
 
     /// Step 7: the client hears that it is logged in, and both connections become one.
-    async fn join(&mut self, client: Greeting, logged_in: LoggedIn, ends: &Ends) -> Result<Joined, Error> {
+    async fn join(&mut self, client: Greeting, logged_in: LoggedIn, ends: &Ends, era: u64) -> Result<Joined, Error> {
         let LoggedIn { stream, rest, success, account, backend, lease } = logged_in;
         // Listed before the client hears of it: who drains or kicks in between must not miss it.
-        let entry = self.shared.sessions.enter(Facts {
+        let facts = Facts {
             id: self.record.id().into(),
             account,
             backend,
@@ -226,7 +227,8 @@ impl Session {
             service: self.listening.listener.service,
             listener: Arc::clone(&self.listening.listener.name),
             tls: self.record.tls_facts().map_or("", |facts| facts.version),
-        });
+        };
+        let entry = self.shared.sessions.enter(facts, era);
         self.record.step("welcome");
         let front = client.welcome(&success).await?;
         let back = (stream, rest);

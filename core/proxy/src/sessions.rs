@@ -3,7 +3,7 @@
 //! A session enters when its splice begins and leaves by [`Entry`]'s drop, so a panic leaves too. Entering and leaving
 //! take one short lock of one of many shards; moving bytes takes none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,6 +15,9 @@ use crate::service::Service;
 
 /// Shards of the table: enough that cores do not meet.
 const SHARDS: usize = 64;
+
+/// Kicks remembered for logins that were under way: more in the time of one login is no operator's doing.
+const KICKS: usize = 64;
 
 /// What is known of a live session. Bytes are counted by its splice.
 #[derive(Debug)]
@@ -128,6 +131,9 @@ pub struct Sessions {
     shards: [Mutex<HashMap<u64, Arc<Live>>>; SHARDS],
     next: AtomicU64,
     left: Notify,
+    kicks: Mutex<VecDeque<(u64, Filter, Ending)>>,
+    /// How many kicks there were.
+    era: AtomicU64,
 }
 
 impl Default for Sessions {
@@ -136,14 +142,23 @@ impl Default for Sessions {
             shards: std::array::from_fn(|_| Mutex::new(HashMap::new())),
             next: AtomicU64::new(0),
             left: Notify::new(),
+            kicks: Mutex::default(),
+            era: AtomicU64::new(0),
         }
     }
 }
 
 impl Sessions {
-    /// Enters a session.
+    /// A mark for a login that begins now, see [`Sessions::enter`].
     #[must_use]
-    pub fn enter(self: &Arc<Self>, facts: Facts) -> Entry {
+    pub fn era(&self) -> u64 {
+        self.era.load(Ordering::Acquire)
+    }
+
+    /// Enters a session whose login began in `era`. A kick since then that means it ends it: who was under way with
+    /// what was true before must not slip by.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, facts: Facts, era: u64) -> Entry {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         let live = Arc::new(Live {
             id: facts.id,
@@ -160,6 +175,13 @@ impl Sessions {
             ended: Notify::new(),
         });
         self.shard(key).insert(key, Arc::clone(&live));
+        if self.era() != era {
+            let kicks = lock(&self.kicks);
+            let since = kicks.iter().find(|(kicked, filter, _)| *kicked >= era && filter.matches(&live));
+            if let Some((_, _, ending)) = since {
+                live.end(ending.clone());
+            }
+        }
         Entry { live, key, sessions: Arc::clone(self) }
     }
 
@@ -178,9 +200,10 @@ impl Sessions {
         count
     }
 
-    /// Ends every matching session and returns how many, once they are really gone. Sessions that log in meanwhile are
-    /// not waited for.
+    /// Ends every matching session and returns how many, once they are really gone. Those whose login is under way end
+    /// as soon as they enter and are not waited for.
     pub async fn kick(&self, filter: &Filter, ending: &Ending) -> usize {
+        self.remember(filter, ending);
         let mut meant = Vec::new();
         for shard in &self.shards {
             for (key, live) in lock(shard).iter().filter(|(_, live)| filter.matches(live)) {
@@ -200,6 +223,15 @@ impl Sessions {
             }
         }
         meant.len()
+    }
+
+    /// Before the table is looked through: a session that enters meanwhile is found there, or finds this.
+    fn remember(&self, filter: &Filter, ending: &Ending) {
+        let mut kicks = lock(&self.kicks);
+        if kicks.len() == KICKS {
+            kicks.pop_front();
+        }
+        kicks.push_back((self.era.fetch_add(1, Ordering::AcqRel), filter.clone(), ending.clone()));
     }
 
     fn shard(&self, key: u64) -> MutexGuard<'_, HashMap<u64, Arc<Live>>> {
@@ -255,8 +287,8 @@ mod tests {
     #[tokio::test]
     async fn kick_answers_when_the_session_is_gone() {
         let sessions = Arc::new(Sessions::default());
-        let entry = sessions.enter(facts("siti@tgg.net.id"));
-        let other = sessions.enter(facts("budi@tgg.net.id"));
+        let entry = sessions.enter(facts("siti@tgg.net.id"), sessions.era());
+        let other = sessions.enter(facts("budi@tgg.net.id"), sessions.era());
         let filter = Filter { account: Some("SITI@tgg.net.id".into()), ..Filter::default() };
         let ending = Ending { text: Arc::from("bye"), patience: Duration::ZERO };
         let leave = async {
@@ -267,5 +299,20 @@ mod tests {
         assert_eq!(kicked, 1);
         assert_eq!(sessions.count(&Filter::default()), 1);
         assert_eq!(other.live().account.as_ref(), "budi@tgg.net.id");
+    }
+
+    #[tokio::test]
+    async fn a_kick_ends_the_login_that_was_under_way_and_no_later_one() {
+        let sessions = Arc::new(Sessions::default());
+        let before = sessions.era();
+        let filter = Filter { account: Some("siti@tgg.net.id".into()), ..Filter::default() };
+        let ending = Ending { text: Arc::from("moved"), patience: Duration::ZERO };
+        assert_eq!(sessions.kick(&filter, &ending).await, 0);
+        let under_way = sessions.enter(facts("siti@tgg.net.id"), before);
+        assert_eq!(under_way.live().ending().await.text.as_ref(), "moved");
+        for (account, era) in [("siti@tgg.net.id", sessions.era()), ("budi@tgg.net.id", before)] {
+            let entry = sessions.enter(facts(account), era);
+            assert!(entry.live().ending.get().is_none(), "{account}");
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Stage {
         let (client, client_side) = pair().await;
         let (backend, backend_side) = pair().await;
         let sessions = Arc::new(Sessions::default());
-        let entry = sessions.enter(facts(service));
+        let entry = sessions.enter(facts(service), sessions.era());
         let splice = Splice::new(
             (Stream::Plain(client_side), input(from_client)),
             (Stream::Plain(backend_side), input(from_backend)),
@@ -250,7 +250,7 @@ async fn a_guarded_session_keeps_xclient_from_its_backend_and_answers_in_its_pla
     let (mut client, client_side) = pair().await;
     let (mut backend, backend_side) = pair().await;
     let sessions = Arc::new(Sessions::default());
-    let entry = sessions.enter(facts(Service::Submission));
+    let entry = sessions.enter(facts(Service::Submission), sessions.era());
     let splice = Splice::guarded(
         (Stream::Plain(client_side), input(b"RSET\r\nXCLI")),
         (Stream::Plain(backend_side), input(b"")),
@@ -277,7 +277,7 @@ async fn a_guarded_message_passes_byte_for_byte() {
     let (mut client, client_side) = pair().await;
     let (mut backend, backend_side) = pair().await;
     let sessions = Arc::new(Sessions::default());
-    let entry = sessions.enter(facts(Service::Submission));
+    let entry = sessions.enter(facts(Service::Submission), sessions.era());
     let front = (Stream::Plain(client_side), input(b""));
     let splice = Splice::guarded(front, (Stream::Plain(backend_side), input(b"")), Guard::new(false));
     tokio::spawn(async move { run(splice, entry, Service::Submission, LONG).await });
@@ -301,7 +301,7 @@ async fn a_guarded_message_passes_byte_for_byte() {
 async fn what_a_guard_holds_back_is_sent_even_if_its_client_has_closed_its_half() {
     let (mut client, client_side) = pair().await;
     let (mut backend, backend_side) = pair().await;
-    let entry = Arc::new(Sessions::default()).enter(facts(Service::Submission));
+    let entry = Arc::new(Sessions::default()).enter(facts(Service::Submission), 0);
     let front = (Stream::Plain(client_side), input(b"DATA\r\nhi\r\n.\r\nQUIT\r\nNO"));
     let splice = Splice::guarded(front, (Stream::Plain(backend_side), input(b"")), Guard::new(false));
     client.shutdown().await.unwrap();

@@ -14,7 +14,7 @@ use super::edge::{Directory, Edge};
 use super::fake::{Control, Serve};
 
 fn enter(edge: &Edge, account: &str, backend: &str) -> Entry {
-    edge.shared.sessions.enter(Facts {
+    let facts = Facts {
         id: edge.shared.next_session_id().into(),
         account: account.into(),
         backend: Arc::from(backend),
@@ -22,7 +22,8 @@ fn enter(edge: &Edge, account: &str, backend: &str) -> Entry {
         service: Service::Imap,
         listener: Arc::from("imaps"),
         tls: "TLSv1.3",
-    })
+    };
+    edge.shared.sessions.enter(facts, edge.shared.sessions.era())
 }
 
 /// The edge's stream, past its first message.
