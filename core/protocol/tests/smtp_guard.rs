@@ -137,7 +137,10 @@ fn session(said: &[u8], (from_client, from_backend): (usize, usize)) -> Session 
             held.extend_from_slice(piece);
             moved = true;
         }
+        let waiting = held.len();
         error = pass(&mut guard, &mut held, &mut backend, &mut heard).err();
+        // A line too long to read on is dropped once its turn has come, and then there is room again.
+        moved |= held.len() != waiting;
         let count = from_backend.min(backend.said.len());
         let piece: Vec<u8> = backend.said.drain(..count).collect();
         heard.extend_from_slice(&piece);
