@@ -132,7 +132,7 @@ impl Told {
         let mut endpoints = Vec::new();
         for verdict in verdicts {
             let key = (verdict.backend.clone(), verdict.service.clone());
-            if before.remove(&key).is_none_or(|told| told.up != verdict.up) {
+            if before.remove(&key).is_none_or(|told| told != verdict) {
                 endpoints.push(verdict.clone());
             }
             self.0.insert(key, verdict);
