@@ -1,20 +1,25 @@
 //! Responses of an exchange, a line each; the first octet chooses the mechanism and whether the first is an initial one.
 #![no_main]
 
-use zproxy_protocol::sasl::{Credentials, Exchange, Mechanism, Progress, Refused, plain};
+use zproxy_protocol::sasl::{Credential, Credentials, Exchange, Mechanism, Progress, Refused, TokenMechanism, plain};
 
-/// LOGIN asks twice, PLAIN once.
+/// LOGIN asks twice, the others once.
 const MAX_RESPONSES: usize = 2;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((&choice, lines)) = data.split_first() else { return };
-    let mechanism = if choice & 1 == 0 { Mechanism::Login } else { Mechanism::Plain };
+    let mechanism = match choice & 3 {
+        0 => Mechanism::Login,
+        1 => Mechanism::Plain,
+        2 => Mechanism::Token(TokenMechanism::OauthBearer),
+        _ => Mechanism::Token(TokenMechanism::Xoauth2),
+    };
     let mut exchange = Exchange::begin(mechanism);
     for (count, line) in lines.split(|&octet| octet == b'\n').enumerate() {
-        let progress = if count == 0 && choice & 2 == 0 { exchange.initial(line) } else { exchange.respond(line) };
+        let progress = if count == 0 && choice & 4 == 0 { exchange.initial(line) } else { exchange.respond(line) };
         match progress {
             Ok(Progress::Challenge(next)) => exchange = next,
-            Ok(Progress::Done(credentials)) => return check(&credentials),
+            Ok(Progress::Done(credentials)) => return check(mechanism, &credentials),
             Err(Refused::Malformed) => return assert_eq!(mechanism, Mechanism::Plain),
             Err(_) => return,
         }
@@ -22,14 +27,30 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Whatever a client said can be said to a backend.
-fn check(said: &Credentials) {
-    assert!(!said.password.expose().is_empty() && !said.password.expose().contains(&0));
+/// Whatever a client said can be said to a backend, by a mechanism of its own kind.
+fn check(mechanism: Mechanism, said: &Credentials) {
     assert_ne!(said.authzid.as_ref(), Some(&said.name));
-    let response = plain(said.authzid.as_ref(), &said.name, &said.password);
-    let Ok(Progress::Done(read)) = Exchange::begin(Mechanism::Plain).respond(response.expose()) else {
-        panic!("what we wrote is no PLAIN response");
+    let response = match &said.credential {
+        Credential::Password(password) => {
+            assert!(!password.expose().is_empty() && !password.expose().contains(&0));
+            assert!(matches!(mechanism, Mechanism::Login | Mechanism::Plain));
+            plain(said.authzid.as_ref(), &said.name, password)
+        }
+        Credential::Token(token) => {
+            assert_eq!(mechanism, Mechanism::Token(token.mechanism()));
+            token.response(&said.name)
+        }
+    };
+    let mechanism = if mechanism == Mechanism::Login { Mechanism::Plain } else { mechanism };
+    let Ok(Progress::Done(read)) = Exchange::begin(mechanism).respond(response.expose()) else {
+        panic!("what we wrote is no response of {mechanism:?}");
     };
     assert_eq!((&read.authzid, &read.name), (&said.authzid, &said.name));
-    assert_eq!(read.password.expose(), said.password.expose());
+    match (&read.credential, &said.credential) {
+        (Credential::Password(read), Credential::Password(said)) => assert_eq!(read.expose(), said.expose()),
+        (Credential::Token(token), Credential::Token(_)) => {
+            assert_eq!(token.response(&read.name).expose(), response.expose());
+        }
+        _ => panic!("a token became a password, or a password a token"),
+    }
 }

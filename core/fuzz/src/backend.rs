@@ -1,5 +1,6 @@
 //! Random backends before the machine that faces them.
 
+use zproxy_protocol::sasl::{Credential, Exchange, Mechanism, Progress, TokenMechanism};
 use zproxy_protocol::{
     Client, ClientInfo, ClientSetting, ClientStep, Forward, Goal, Input, LoginAtBackend, Name, Protocol, Replay, Secret,
 };
@@ -9,7 +10,7 @@ const MAX_SENT: usize = 4096;
 /// Octets that a machine may wait for more with.
 const MAX_HELD: usize = 65_536;
 
-/// Feeds `data` to a client machine: one octet for the setting, then what the backend says.
+/// Feeds `data` to a client machine: an octet for the setting and one for the credential, then what the backend says.
 ///
 /// A reply that comes before it was asked for is an error, so the split does matter; but a backend that says line after
 /// line gets the same answers however slowly it says them.
@@ -17,17 +18,18 @@ const MAX_HELD: usize = 65_536;
 /// # Panics
 /// The machine is wrong.
 pub fn hear_backend(protocol: &dyn Protocol, data: &[u8]) {
-    let Some((&choice, said)) = data.split_first() else { return };
+    let &[choice, credential, ref said @ ..] = data else { return };
+    let setting = || setting(choice, credential);
     // At once: nothing but the bounds.
-    talk(protocol, choice, &mut std::iter::once(said));
-    let by_line = talk(protocol, choice, &mut said.split_inclusive(|&octet| octet == b'\n'));
-    let by_octet = talk(protocol, choice, &mut said.chunks(1));
+    talk(protocol, setting(), &mut std::iter::once(said));
+    let by_line = talk(protocol, setting(), &mut said.split_inclusive(|&octet| octet == b'\n'));
+    let by_octet = talk(protocol, setting(), &mut said.chunks(1));
     assert_eq!(by_octet, by_line, "by octet, and by line");
 }
 
 /// What was sent, and how it ended.
-fn talk(protocol: &dyn Protocol, choice: u8, pieces: &mut dyn Iterator<Item = &[u8]>) -> (String, String) {
-    let mut client = protocol.client(setting(choice));
+fn talk(protocol: &dyn Protocol, setting: ClientSetting, pieces: &mut dyn Iterator<Item = &[u8]>) -> (String, String) {
+    let mut client = protocol.client(setting);
     let (mut input, mut out) = (Input::new(), Vec::new());
     let mut end = String::from("more");
     for piece in pieces {
@@ -60,17 +62,22 @@ fn advance(client: &mut dyn Client, input: &mut Input, out: &mut Vec<u8>) -> Str
     }
 }
 
-fn setting(choice: u8) -> ClientSetting {
-    let goal = if choice & 2 == 0 { Goal::Login(Box::new(login(choice))) } else { Goal::Probe };
+fn setting(choice: u8, credential: u8) -> ClientSetting {
+    let goal = if choice & 2 == 0 { Goal::Login(Box::new(login(choice, credential))) } else { Goal::Probe };
     ClientSetting { starttls: choice & 1 == 1, goal }
 }
 
-fn login(choice: u8) -> LoginAtBackend {
+fn login(choice: u8, credential: u8) -> LoginAtBackend {
     let name = |text: &str| Name::new(text.as_bytes()).expect("a name");
     LoginAtBackend {
         name: name("siti@tgg.net.id"),
         authzid: (choice & 4 != 0).then(|| name("budi@tgg.net.id")),
-        password: Secret::new(if choice & 8 == 0 { b"demo" } else { b"de\r\n \"\\\xe9mo" }),
+        credential: match credential & 3 {
+            0 => Credential::Password(Secret::new(b"demo")),
+            1 => Credential::Password(Secret::new(b"de\r\n \"\\\xe9mo")),
+            2 => token(TokenMechanism::OauthBearer, b"bixhPXNpdGksAWF1dGg9QmVhcmVyIHQBAQ=="),
+            _ => token(TokenMechanism::Xoauth2, b"dXNlcj1zaXRpAWF1dGg9QmVhcmVyIHQBAQ=="),
+        },
         forward: match choice >> 6 {
             0 => Forward::None,
             1 => Forward::Id,
@@ -90,5 +97,13 @@ fn login(choice: u8) -> LoginAtBackend {
             ehlo: (choice & 16 != 0).then(|| "fuzz+box".into()),
             ..Replay::default()
         },
+    }
+}
+
+/// A token as its client said it.
+fn token(mechanism: TokenMechanism, response: &[u8]) -> Credential {
+    match Exchange::begin(Mechanism::Token(mechanism)).respond(response) {
+        Ok(Progress::Done(said)) => said.credential,
+        other => panic!("no token: {other:?}"),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use zproxy_protocol::{Error, Input, LoginOffer, Protocol, Refusal, Server, ServerSetting, Step, Then, sasl::MAX_LINE};
+use zproxy_protocol::{
+    Credential, Error, Input, LoginOffer, Protocol, Refusal, Server, ServerSetting, Step, Then, sasl::MAX_LINE,
+};
 
 /// Small, so that the fuzzer finds the limit.
 const MAX_COMMAND: usize = 512;
@@ -58,9 +60,13 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
         Ok(Step::More) => return false,
         Ok(Step::Goodbye) => talk.logins.push("goodbye".into()),
         Ok(Step::Login(login)) => {
-            assert!(!login.password.expose().is_empty() && !login.password.expose().contains(&0));
+            let secret = match &login.credential {
+                Credential::Password(password) => password.clone(),
+                Credential::Token(token) => token.response(&login.name),
+            };
+            assert!(!secret.expose().is_empty() && !secret.expose().contains(&0));
             assert_ne!(login.authzid.as_ref(), Some(&login.name));
-            talk.logins.push(format!("{login:?} {}", login.password.expose().escape_ascii()));
+            talk.logins.push(format!("{login:?} {}", secret.expose().escape_ascii()));
             server.refuse(&Refusal::Credentials, Then::TryAgain, out);
         }
         Ok(Step::StartTls) => {

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::sasl::{self, Credential, ErrorObject, Mechanism, TokenMechanism};
 use crate::smtp::Guard;
 use crate::{Error, Input, Name, Secret};
 
@@ -24,7 +25,8 @@ pub trait Protocol: Sync {
     /// `text` is printable ASCII.
     fn goodbye(&self, text: &str) -> Vec<u8>;
     /// The capability words (upper case) worth knowing of a backend: those that an [`Offer`](ServerSetting::shared) may
-    /// hold. Others are dropped when a probe's answer is kept; [`Protocol::may_offer`] says which.
+    /// hold. Others are dropped when a probe's answer is kept; [`Protocol::may_offer`] says which. In every protocol
+    /// `AUTH=XOAUTH2` says that a backend takes that mechanism.
     fn offerable(&self) -> &'static [&'static str];
 
     /// Whether a capability that a backend named is worth knowing.
@@ -60,7 +62,8 @@ pub trait Server {
     /// Tells the client that it is logged in. Its next bytes are the backend's.
     fn welcome(&mut self, success: &Success, out: &mut Vec<u8>);
 
-    /// Tells the client that it is not.
+    /// Tells the client that it is not. Whoever may try again after a refused token hears why first, and the refusal
+    /// itself once [`Server::advance`] has seen the answer to that.
     fn refuse(&mut self, refusal: &Refusal, then: Then, out: &mut Vec<u8>);
 
     /// Last words before the connection is closed for a reason of ours: `timeout`, `shutting down` …
@@ -92,13 +95,13 @@ pub enum Step {
 /// What a client has proved nothing of yet: who it says it is.
 #[derive(Debug)]
 pub struct Login {
-    /// Whose password it is (RFC 4616 authcid).
+    /// Whose credential it is (RFC 4616 authcid).
     pub name: Name,
     /// Whom the client wants to act as, if it said so and it is another name (RFC 4616 authzid).
     pub authzid: Option<Name>,
-    /// Never empty, holds no NUL.
-    pub password: Secret,
-    /// How it was said, for the record: `LOGIN`, `PLAIN`, `USER`.
+    /// What is to prove it.
+    pub credential: Credential,
+    /// How it was said, for the record: `LOGIN`, `PLAIN`, `USER`, `XOAUTH2` …
     pub mechanism: &'static str,
     /// What the client said before that the backend must hear too.
     pub replay: Replay,
@@ -143,6 +146,22 @@ pub struct ServerSetting {
     pub bad_commands: u32,
     /// Octets of one command, literals included; AUTHENTICATE responses have [`sasl::MAX_LINE`](crate::sasl::MAX_LINE).
     pub max_command: usize,
+}
+
+impl ServerSetting {
+    /// Whether a client may log in by a mechanism: what carries a token, only where every candidate backend takes it.
+    pub(crate) fn offers(&self, mechanism: Mechanism) -> bool {
+        match mechanism {
+            Mechanism::Login | Mechanism::Plain => true,
+            Mechanism::Token(mechanism) => self.shared.iter().any(|word| word == mechanism.capability()),
+        }
+    }
+
+    /// The mechanisms that a client may log in by.
+    pub(crate) fn mechanisms(&self) -> impl Iterator<Item = Mechanism> {
+        let tokens = TokenMechanism::ALL.map(Mechanism::Token);
+        [Mechanism::Plain, Mechanism::Login].into_iter().chain(tokens).filter(|&mechanism| self.offers(mechanism))
+    }
 }
 
 /// The conversation with the backend.
@@ -198,12 +217,12 @@ pub enum Goal {
 /// A login as the backend shall see it.
 #[derive(Debug)]
 pub struct LoginAtBackend {
-    /// The name whose password it is.
+    /// The name whose credential it is.
     pub name: Name,
     /// Whom to act as.
     pub authzid: Option<Name>,
-    /// The client's own password.
-    pub password: Secret,
+    /// The client's own.
+    pub credential: Credential,
     /// How the client's address is told, in the protocol.
     pub forward: Forward,
     /// About the client's connection.
@@ -252,9 +271,25 @@ pub struct Success {
     pub guard: Option<Guard>,
 }
 
+impl LoginAtBackend {
+    /// The mechanism that says it all in one response, and that response in base64. A token's message has room for one
+    /// name: of whom to act as.
+    pub(crate) fn message(&self) -> (Mechanism, Secret) {
+        let Self { name, authzid, credential, .. } = self;
+        match credential {
+            Credential::Password(password) => (Mechanism::Plain, sasl::plain(authzid.as_ref(), name, password)),
+            Credential::Token(token) => {
+                (Mechanism::Token(token.mechanism()), token.response(authzid.as_ref().unwrap_or(name)))
+            }
+        }
+    }
+}
+
 /// Why a client is not logged in, as it may know.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refusal {
+    /// The backend of this client does not take the mechanism that it chose.
+    Cannot,
     /// A wrong password, an unknown user, a locked account: one text of ours for all.
     Credentials,
     /// No fault of the client's; it shall keep its password and try later.
@@ -268,4 +303,23 @@ pub enum Refusal {
         /// The human-readable text.
         text: String,
     },
+    /// Credentials that are a token, and what its backend has to say of it.
+    Token(ErrorObject),
+}
+
+impl Refusal {
+    /// Whether nothing but the credentials stands in the way: all such refusals take the same time.
+    #[must_use]
+    pub fn is_of_credentials(&self) -> bool {
+        matches!(self, Self::Credentials | Self::Token(_))
+    }
+
+    /// What a client that logged in by a token is to hear before it is refused; none: nothing.
+    pub(crate) fn error_object(&self, mechanism: TokenMechanism) -> Option<ErrorObject> {
+        match self {
+            Self::Credentials => Some(ErrorObject::of(mechanism)),
+            Self::Token(object) => Some(object.clone()),
+            Self::Cannot | Self::Temporary | Self::Told { .. } => None,
+        }
+    }
 }

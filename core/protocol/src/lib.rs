@@ -34,4 +34,5 @@ pub use dialogue::{
 pub use error::{Error, Fault};
 pub use input::Input;
 pub use name::Name;
+pub use sasl::Credential;
 pub use secret::Secret;

@@ -1,9 +1,15 @@
-//! SASL exchanges (RFC 4422) as the mail protocols carry them, in base64: which identity and password does one hold?
+//! SASL exchanges (RFC 4422) as the mail protocols carry them, in base64: which identity and which credential does one
+//! hold?
 //!
 //! A protocol cuts the lines and frames the challenges; [`Exchange`] reads the base64 between. What is decoded is wiped.
 
+mod error_object;
 mod login;
+mod oauthbearer;
 mod plain;
+mod responses;
+mod token;
+mod xoauth2;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,25 +18,34 @@ use zeroize::Zeroizing;
 use crate::name::BadName;
 use crate::{Name, Secret};
 
+pub use error_object::ErrorObject;
+pub(crate) use error_object::TokenSent;
 pub use plain::plain;
+pub(crate) use responses::Responses;
+pub use token::{Token, TokenMechanism};
 
 /// Octets of one base64 line of an exchange; the token of an OAuth mechanism fits.
 pub const MAX_LINE: usize = 65_536;
 
-/// A mechanism that carries the password itself, so that it can be replayed to a backend.
+/// A mechanism that carries the credential itself, so that it can be replayed to a backend.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mechanism {
     /// Never standardised (draft-murchison-sasl-login), still what Outlook says first.
     Login,
     /// RFC 4616.
     Plain,
+    /// One for a token.
+    Token(TokenMechanism),
 }
 
 impl Mechanism {
+    const ALL: [Self; 4] =
+        [Self::Login, Self::Plain, Self::Token(TokenMechanism::OauthBearer), Self::Token(TokenMechanism::Xoauth2)];
+
     /// The mechanism of a name in any case.
     #[must_use]
     pub fn parse(word: &[u8]) -> Option<Self> {
-        [Self::Login, Self::Plain].into_iter().find(|mechanism| word.eq_ignore_ascii_case(mechanism.name().as_bytes()))
+        Self::ALL.into_iter().find(|mechanism| word.eq_ignore_ascii_case(mechanism.name().as_bytes()))
     }
 
     /// Its registered name.
@@ -39,6 +54,28 @@ impl Mechanism {
         match self {
             Self::Login => "LOGIN",
             Self::Plain => "PLAIN",
+            Self::Token(mechanism) => mechanism.name(),
+        }
+    }
+}
+
+/// What shall prove who a client is. The kinds never mix: a backend that checks passwords gets no token, and the other
+/// way round.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// Never empty, holds no NUL.
+    Password(Secret),
+    /// Of the client's own authorization server.
+    Token(Token),
+}
+
+impl Credential {
+    /// The mechanism that alone may carry it; none: it is a password.
+    #[must_use]
+    pub fn token_mechanism(&self) -> Option<TokenMechanism> {
+        match self {
+            Self::Password(_) => None,
+            Self::Token(token) => Some(token.mechanism()),
         }
     }
 }
@@ -48,10 +85,10 @@ impl Mechanism {
 pub struct Credentials {
     /// Whom the client wants to act as; none where it said nobody or itself.
     pub authzid: Option<Name>,
-    /// Whose password it is.
+    /// Whose credential it is.
     pub name: Name,
-    /// Never empty, holds no NUL.
-    pub password: Secret,
+    /// What is to prove it.
+    pub credential: Credential,
 }
 
 /// An exchange under way.
@@ -63,6 +100,7 @@ enum State {
     LoginName,
     LoginPassword(Name),
     Plain,
+    Token(TokenMechanism),
 }
 
 /// What a response led to.
@@ -89,12 +127,31 @@ pub enum Refused {
     /// A PLAIN message without its exactly two NULs.
     #[error("response is not a PLAIN message: authzid NUL authcid NUL password")]
     Malformed,
+    /// Not what RFC 7628, section 3.1, has a client say.
+    #[error("response is not an OAUTHBEARER message: n,a=NAME, ^A auth=Bearer TOKEN ^A ^A")]
+    MalformedOauthBearer,
+    /// Not what Google has a client say.
+    #[error("response is not an XOAUTH2 message: user=NAME ^A auth=Bearer TOKEN ^A ^A")]
+    MalformedXoauth2,
     /// The name, or the one to act as, is none.
     #[error("{0}")]
     Name(BadName),
+    /// A token that comes without a name: whose it is, only its backend can tell, and which one that is, only a name.
+    #[error("response names no user beside the token")]
+    Nameless,
     /// RFC 4616 forbids it, and C programs behind us would cut the password there.
     #[error("password has a NUL")]
     NulInPassword,
+    /// Not `Bearer` and a token of the characters that RFC 6750 has.
+    #[error("response holds no bearer token")]
+    Token,
+}
+
+impl Refused {
+    /// Whether the message was good and no login can come of it all the same.
+    pub(crate) fn is_of_credentials(self) -> bool {
+        matches!(self, Self::EmptyPassword | Self::Name(_) | Self::Nameless)
+    }
 }
 
 impl Exchange {
@@ -104,6 +161,7 @@ impl Exchange {
         Self(match mechanism {
             Mechanism::Login => State::LoginName,
             Mechanism::Plain => State::Plain,
+            Mechanism::Token(mechanism) => State::Token(mechanism),
         })
     }
 
@@ -113,7 +171,7 @@ impl Exchange {
         match self.0 {
             State::LoginName => login::NAME_CHALLENGE,
             State::LoginPassword(_) => login::PASSWORD_CHALLENGE,
-            State::Plain => "",
+            State::Plain | State::Token(_) => "",
         }
     }
 
@@ -142,6 +200,8 @@ impl Exchange {
             State::LoginName => login::name(message).map(|name| Progress::Challenge(Self(State::LoginPassword(name)))),
             State::LoginPassword(name) => login::password(name, message).map(Progress::Done),
             State::Plain => plain::parse(message).map(Progress::Done),
+            State::Token(TokenMechanism::OauthBearer) => oauthbearer::parse(message).map(Progress::Done),
+            State::Token(TokenMechanism::Xoauth2) => xoauth2::parse(message).map(Progress::Done),
         }
     }
 }
@@ -153,15 +213,25 @@ fn decode(base64: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
     Ok(decoded)
 }
 
+/// The base64 of a message. Its final size at once: growing would leave a copy of the secret behind unwiped.
+fn encoded(parts: &[&[u8]]) -> Secret {
+    let length = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+    let mut message = Zeroizing::new(Vec::with_capacity(length));
+    for part in parts {
+        message.extend_from_slice(part);
+    }
+    Secret::new(Zeroizing::new(STANDARD.encode(&message)).as_bytes())
+}
+
 /// A password any mechanism may carry.
-fn password(octets: &[u8]) -> Result<Secret, Refused> {
+fn password(octets: &[u8]) -> Result<Credential, Refused> {
     if octets.is_empty() {
         return Err(Refused::EmptyPassword);
     }
     if octets.contains(&0) {
         return Err(Refused::NulInPassword);
     }
-    Ok(Secret::new(octets))
+    Ok(Credential::Password(Secret::new(octets)))
 }
 
 #[cfg(test)]
@@ -172,6 +242,8 @@ mod tests {
     fn knows_its_mechanisms_in_any_case() {
         assert_eq!(Mechanism::parse(b"plain"), Some(Mechanism::Plain));
         assert_eq!(Mechanism::parse(b"LogIn"), Some(Mechanism::Login));
+        assert_eq!(Mechanism::parse(b"xoauth2"), Some(Mechanism::Token(TokenMechanism::Xoauth2)));
+        assert_eq!(Mechanism::parse(b"OAuthBearer"), Some(Mechanism::Token(TokenMechanism::OauthBearer)));
         for unknown in [&b""[..], b"PLAI", b"PLAIN ", b"CRAM-MD5", b"\xff"] {
             assert_eq!(Mechanism::parse(unknown), None);
         }

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use zproxy_protocol::imap::Imap;
 use zproxy_protocol::{
-    Client, ClientInfo, ClientSetting, ClientStep, Forward, Goal, Input, LoginAtBackend, Name, Protocol as _, Replay,
-    Secret,
+    Client, ClientInfo, ClientSetting, ClientStep, Credential, Forward, Goal, Input, LoginAtBackend, Name,
+    Protocol as _, Replay, Secret,
 };
 
 fn login(name: &str, password: &[u8]) -> LoginAtBackend {
     LoginAtBackend {
         name: Name::new(name.as_bytes()).unwrap(),
         authzid: None,
-        password: Secret::new(password),
+        credential: Credential::Password(Secret::new(password)),
         forward: Forward::None,
         client: ClientInfo {
             address: "[::ffff:192.0.2.7]:4711".parse().unwrap(),

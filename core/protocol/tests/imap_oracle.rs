@@ -9,8 +9,8 @@ use imap_codec::{CommandCodec, GreetingCodec, ResponseCodec};
 use proptest::prelude::*;
 use zproxy_protocol::imap::Imap;
 use zproxy_protocol::{
-    ClientInfo, ClientSetting, Forward, Goal, Input, LoginAtBackend, LoginOffer, Name, Protocol as _, Replay, Secret,
-    ServerSetting,
+    ClientInfo, ClientSetting, Credential, Forward, Goal, Input, LoginAtBackend, LoginOffer, Name, Protocol as _,
+    Replay, Secret, ServerSetting,
 };
 
 const IR: &[u8] = b"* OK [CAPABILITY SASL-IR ID AUTH=PLAIN] hi\r\n";
@@ -25,9 +25,9 @@ fn setting(name: &str, password: &[u8], id: Vec<(String, Option<String>)>) -> Cl
         session_id: "s1".to_owned(),
         ttl: 5,
     };
-    let (name, password) = (Name::new(name.as_bytes()).unwrap(), Secret::new(password));
+    let (name, credential) = (Name::new(name.as_bytes()).unwrap(), Credential::Password(Secret::new(password)));
     let replay = Replay { id, ..Replay::default() };
-    let login = LoginAtBackend { name, authzid: None, password, forward: Forward::None, client, replay };
+    let login = LoginAtBackend { name, authzid: None, credential, forward: Forward::None, client, replay };
     ClientSetting { starttls: false, goal: Goal::Login(Box::new(login)) }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use zproxy_protocol::imap::Imap;
-use zproxy_protocol::{Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then};
+use zproxy_protocol::{
+    Credential, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then,
+};
 
 fn setting(login: LoginOffer) -> ServerSetting {
     let shared: Arc<[String]> = Arc::from(["IDLE".to_owned(), "LITERAL+".to_owned()]);
@@ -39,8 +41,10 @@ impl Conversation {
                     self.server.secured();
                 }
                 Ok(Step::Login(login)) => {
-                    let authzid = login.authzid.map_or(String::new(), |authzid| format!("{} as ", authzid.as_str()));
-                    let password = login.password.expose().escape_ascii();
+                    let authzid =
+                        login.authzid.as_ref().map_or(String::new(), |authzid| format!("{} as ", authzid.as_str()));
+                    let Credential::Password(password) = &login.credential else { panic!("no password: {login:?}") };
+                    let password = password.expose().escape_ascii().to_string();
                     let (name, mechanism, id) = (login.name.as_str(), login.mechanism, login.replay.id);
                     writeln!(self.heard, "<{mechanism} {authzid}{name} {password} {id:?}>").unwrap();
                     let mut out = Vec::new();

@@ -3,15 +3,15 @@
 use proptest::prelude::*;
 use zproxy_protocol::pop3::Pop3;
 use zproxy_protocol::{
-    Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Name, Protocol as _,
-    Replay, Secret,
+    Client, ClientInfo, ClientSetting, ClientStep, Credential, Error, Forward, Goal, Input, LoginAtBackend, Name,
+    Protocol as _, Replay, Secret,
 };
 
 fn login(name: &str, password: &str) -> LoginAtBackend {
     LoginAtBackend {
         name: Name::new(name.as_bytes()).unwrap(),
         authzid: None,
-        password: Secret::new(password.as_bytes()),
+        credential: Credential::Password(Secret::new(password.as_bytes())),
         forward: Forward::None,
         client: ClientInfo {
             address: "192.0.2.7:50123".parse().unwrap(),
@@ -178,7 +178,10 @@ fn a_probe_learns_the_words_and_says_goodbye() {
     let mut client = Pop3.client(ClientSetting { starttls: true, goal: Goal::Probe });
     let capabilities = "+OK\r\ntop\r\nSASL PLAIN LOGIN\r\nEXPIRE 31\r\nUTF8 USER\r\n.\r\n";
     let (said, end) = talk(&mut *client, &["+OK\r\n", "+OK\r\n", "", capabilities]);
-    assert_eq!((said.as_str(), end), ("STLS;//CAPA;/QUIT;/", Ok("probed TOP SASL EXPIRE UTF8".into())));
+    assert_eq!(
+        (said.as_str(), end),
+        ("STLS;//CAPA;/QUIT;/", Ok("probed TOP SASL EXPIRE UTF8 AUTH=PLAIN AUTH=LOGIN".into()))
+    );
     let mut client = Pop3.client(ClientSetting { starttls: false, goal: Goal::Probe });
     assert_eq!(talk(&mut *client, &["+OK\r\n", "-ERR\r\n"]), ("CAPA;/QUIT;/".into(), Ok("probed ".into())));
 }

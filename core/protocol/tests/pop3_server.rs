@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use zproxy_protocol::pop3::Pop3;
 use zproxy_protocol::{
-    Error, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then, sasl,
+    Credential, Error, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then, sasl,
 };
 
 const MAX_COMMAND: usize = 255;
@@ -48,7 +48,8 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
         Ok(Step::More) => return false,
         Ok(Step::Login(login)) => {
             let authzid = login.authzid.as_ref().map_or("", |name| name.as_str());
-            let password = String::from_utf8_lossy(login.password.expose()).into_owned();
+            let Credential::Password(password) = &login.credential else { panic!("no password: {login:?}") };
+            let password = String::from_utf8_lossy(password.expose()).into_owned();
             let utf8 = if login.replay.utf8 { " utf8" } else { "" };
             talk.steps.push(format!("{} {authzid}|{}|{password}{utf8}", login.mechanism, login.name.as_str()));
             server.refuse(&Refusal::Credentials, Then::TryAgain, out);

@@ -3,15 +3,15 @@
 use proptest::prelude::*;
 use zproxy_protocol::smtp::{Guard, Submission};
 use zproxy_protocol::{
-    Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Name, Protocol as _,
-    Replay, Secret,
+    Client, ClientInfo, ClientSetting, ClientStep, Credential, Error, Forward, Goal, Input, LoginAtBackend, Name,
+    Protocol as _, Replay, Secret,
 };
 
 fn login(name: &str, password: &str) -> LoginAtBackend {
     LoginAtBackend {
         name: Name::new(name.as_bytes()).unwrap(),
         authzid: None,
-        password: Secret::new(password.as_bytes()),
+        credential: Credential::Password(Secret::new(password.as_bytes())),
         forward: Forward::None,
         client: ClientInfo {
             address: "192.0.2.7:50123".parse().unwrap(),
@@ -236,7 +236,7 @@ fn a_probe_learns_the_lines_and_says_goodbye() {
     let list = "250-mx Hello\r\n250-Size 10240000\r\n250-AUTH PLAIN\r\n250 DSN\r\n";
     let (said, end) = talk(&mut *client, &[HI, STARTTLS, "220 go\r\n", "", list]);
     assert_eq!(said, "EHLO [127.0.0.1];/STARTTLS;//EHLO [127.0.0.1];/QUIT;/");
-    assert_eq!(end, Ok("probed SIZE 10240000,AUTH PLAIN,DSN".into()));
+    assert_eq!(end, Ok("probed SIZE 10240000,DSN,AUTH=PLAIN".into()));
 }
 
 #[test]

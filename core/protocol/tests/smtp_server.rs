@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use zproxy_protocol::smtp::Submission;
-use zproxy_protocol::{Error, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then};
+use zproxy_protocol::{
+    Credential, Error, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then,
+};
 
 fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
     ServerSetting {
@@ -44,7 +46,8 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
         Ok(Step::More) => return false,
         Ok(Step::Login(login)) => {
             let authzid = login.authzid.as_ref().map_or("", |name| name.as_str());
-            let password = String::from_utf8_lossy(login.password.expose()).into_owned();
+            let Credential::Password(password) = &login.credential else { panic!("no password: {login:?}") };
+            let password = String::from_utf8_lossy(password.expose()).into_owned();
             let ehlo = login.replay.ehlo.as_deref().unwrap_or("-");
             talk.steps.push(format!("{} {authzid}|{}|{password} {ehlo}", login.mechanism, login.name.as_str()));
             server.refuse(&Refusal::Credentials, Then::TryAgain, out);

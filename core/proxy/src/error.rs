@@ -2,6 +2,7 @@
 
 use std::io;
 
+use zproxy_protocol::sasl::ErrorObject;
 use zproxy_protocol::{Fault, Refusal};
 
 /// Why a login failed or a session ended before its time.
@@ -38,6 +39,9 @@ pub enum Error {
         /// The operating system's reason.
         kind: io::ErrorKind,
     },
+    /// The backend does not take the mechanism of the client's token, which its peers do.
+    #[error("backend does not take the mechanism that the client chose")]
+    BackendLacksMechanism,
     /// The backend broke its protocol.
     #[error("{source} ({step})")]
     BackendProtocol {
@@ -105,6 +109,9 @@ pub enum Error {
     /// The edge is shutting down.
     #[error("shutting down")]
     Shutdown,
+    /// The backend refused the token.
+    #[error("token refused")]
+    TokenRefused(ErrorObject),
     /// The client's address has too many sessions.
     #[error("too many sessions from this address")]
     TooManySessions,
@@ -156,7 +163,9 @@ impl Error {
             | Self::AuthzidRefused
             | Self::UnknownUser
             | Self::WrongPassword => Refusal::Credentials,
+            Self::BackendLacksMechanism => Refusal::Cannot,
             Self::BackendRefused { code, text } => Refusal::Told { code: code.clone(), text: text.clone() },
+            Self::TokenRefused(object) => Refusal::Token(object.clone()),
             Self::AccountMaintenance
             | Self::BackendDown { .. }
             | Self::BackendEvasive
@@ -210,10 +219,12 @@ impl Error {
             Self::BackendDown { .. }
             | Self::BackendEvasive
             | Self::BackendIo { .. }
+            | Self::BackendLacksMechanism
             | Self::BackendProtocol { .. }
             | Self::BackendRefused { .. }
             | Self::BackendTimeout(_)
             | Self::BackendTls(_)
+            | Self::TokenRefused(_)
             | Self::WrongPassword => EndedBy::Backend,
             Self::ClientGone
             | Self::ClientIo(_)

@@ -14,6 +14,7 @@ pub mod error;
 pub mod greet;
 pub mod limits;
 pub mod metrics;
+pub mod objections;
 pub mod pool;
 pub mod record;
 pub mod route;

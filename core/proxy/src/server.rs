@@ -27,6 +27,7 @@ use worker::Worker;
 use crate::config::{self, Config, Invalid, Records, invalid};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::objections::Objections;
 use crate::pool::Pools;
 use crate::record::{self, Writer};
 use crate::route::{self, Routes};
@@ -74,6 +75,8 @@ pub struct Shared {
     pub pools: Arc<Pools>,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
+    /// What backends say of tokens.
+    pub objections: Objections,
     /// Counts by address and in all.
     pub limits: Arc<Limits>,
     /// Counters.
@@ -102,6 +105,7 @@ impl Shared {
             pools: Arc::new(pools),
             setup: ArcSwap::from_pointee(setup),
             sessions: Arc::default(),
+            objections: Objections::default(),
             limits: Arc::default(),
             metrics,
             records,

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use zproxy_protocol::{LoginOffer, Refusal, ServerSetting, Then};
+use zproxy_protocol::sasl::TokenMechanism;
+use zproxy_protocol::{LoginOffer, ServerSetting, Then};
 
 use crate::accept::{self, Ends};
 use crate::config::ListenerTls;
@@ -74,6 +75,14 @@ struct Tries {
     refused: u32,
 }
 
+/// A login under way.
+#[derive(Clone, Copy)]
+struct Trial {
+    at: Instant,
+    /// How a token came; none: it was a password.
+    token: Option<TokenMechanism>,
+}
+
 /// A session whose client was told that it is logged in.
 struct Joined {
     splice: Splice,
@@ -93,7 +102,7 @@ impl Session {
                 Asked::Goodbye => return Ok(None),
                 Asked::Login(login) => login,
             };
-            let asked_at = Instant::now();
+            let trial = Trial { at: Instant::now(), token: login.credential.token_mechanism() };
             let era = self.shared.sessions.era();
             self.record.login(login.mechanism);
             let attempt = Attempt { shared: &self.shared, setup: &self.setup, listening: &self.listening, ends: &ends };
@@ -105,7 +114,7 @@ impl Session {
                 Ok(logged_in) => return self.join(client, logged_in, &ends, era).await.map(Some),
                 Err(error) => {
                     self.record.step("refuse");
-                    self.refuse(&mut client, &error, &mut tries, asked_at).await?;
+                    self.refuse(&mut client, &error, &mut tries, trial).await?;
                 }
             }
         }
@@ -192,18 +201,22 @@ impl Session {
         client: &mut Greeting,
         error: &Error,
         tries: &mut Tries,
-        asked_at: Instant,
+        trial: Trial,
     ) -> Result<(), Error> {
-        let refusal = error.refusal();
+        let service = self.listening.listener.service;
+        let refusal = match trial.token {
+            Some(mechanism) => self.shared.objections.refusal(service, mechanism, error.refusal()),
+            None => error.refusal(),
+        };
         self.shared.records.put(self.record.refused(error));
         tries.failed += 1;
-        let outcome = if refusal == Refusal::Credentials { "refused" } else { "temporary" };
+        let outcome = if refusal.is_of_credentials() { "refused" } else { "temporary" };
         self.count_login(outcome);
-        if refusal == Refusal::Credentials {
+        if refusal.is_of_credentials() {
             tries.refused += 1;
             let delay = self.setup.config.timeouts.auth_failure_delay * tries.refused;
             tokio::select! {
-                () = sleep_until(asked_at + self.shared.jitter(delay)) => {}
+                () = sleep_until(trial.at + self.shared.jitter(delay)) => {}
                 error = client.gone() => return Err(error),
             }
         }

@@ -1,5 +1,8 @@
 //! Capability words: what we offer a client before its login, and what a backend says it can do.
 
+use std::borrow::Cow;
+
+use crate::sasl::{Mechanism, TokenMechanism};
 use crate::{LoginOffer, ServerSetting};
 
 /// What a client may learn before its login of what its backend will do: standard words that no more than say that a
@@ -8,6 +11,8 @@ pub(super) const OFFERABLE: &[&str] = &[
     LITERAL_PLUS,
     LITERAL_MINUS,
     "ACL",
+    TokenMechanism::OauthBearer.capability(),
+    TokenMechanism::Xoauth2.capability(),
     "BINARY",
     "CATENATE",
     "CHILDREN",
@@ -58,16 +63,20 @@ const LITERAL_MINUS: &str = "LITERAL-";
 
 /// The words for a client that is not logged in, without `CAPABILITY ` before them.
 pub(super) fn offered(setting: &ServerSetting) -> String {
-    let mut words = vec!["IMAP4rev1", "SASL-IR", "ID"];
+    let mut words: Vec<Cow<'_, str>> = ["IMAP4rev1", "SASL-IR", "ID"].map(Cow::from).into();
     let shared = |word: &str| setting.shared.iter().any(|shared| shared == word);
     // RFC 7888, section 5: never both.
-    words.extend([LITERAL_PLUS, LITERAL_MINUS].into_iter().find(|word| shared(word)));
-    words.extend(OFFERABLE.iter().filter(|word| !word.starts_with("LITERAL") && shared(word)));
-    words.extend_from_slice(match setting.login {
-        LoginOffer::Now => &["AUTH=PLAIN", "AUTH=LOGIN"],
-        LoginOffer::NowOrAfterTls => &["STARTTLS", "AUTH=PLAIN", "AUTH=LOGIN"],
-        LoginOffer::OnlyAfterTls => &["STARTTLS", "LOGINDISABLED"],
-    });
+    words.extend([LITERAL_PLUS, LITERAL_MINUS].into_iter().find(|word| shared(word)).map(Cow::from));
+    let ours = |word: &&&str| word.starts_with("LITERAL") || word.starts_with("AUTH=");
+    words.extend(OFFERABLE.iter().filter(|word| !ours(word) && shared(word)).map(|&word| Cow::from(word)));
+    if setting.login != LoginOffer::Now {
+        words.push("STARTTLS".into());
+    }
+    if setting.login == LoginOffer::OnlyAfterTls {
+        words.push("LOGINDISABLED".into());
+    } else {
+        words.extend(setting.mechanisms().map(|mechanism| Cow::from(format!("AUTH={}", mechanism.name()))));
+    }
     words.join(" ")
 }
 
@@ -84,6 +93,11 @@ impl Capabilities {
 
     pub(super) fn has(&self, word: &str) -> bool {
         self.0.iter().any(|known| known == word)
+    }
+
+    /// Whether AUTHENTICATE takes a mechanism.
+    pub(super) fn takes(&self, mechanism: Mechanism) -> bool {
+        self.0.iter().any(|word| word.strip_prefix("AUTH=") == Some(mechanism.name()))
     }
 
     /// How a literal of so many octets is sent: true, at once.
@@ -127,6 +141,14 @@ mod tests {
             offered_with(LoginOffer::NowOrAfterTls, &["LITERAL-"]),
             "IMAP4rev1 SASL-IR ID LITERAL- STARTTLS AUTH=PLAIN AUTH=LOGIN"
         );
+    }
+
+    #[test]
+    fn offers_the_mechanisms_for_tokens_that_all_backends_take() {
+        let shared = &["AUTH=XOAUTH2", "AUTH=OAUTHBEARER", "AUTH=PLAIN"];
+        let offered = "IMAP4rev1 SASL-IR ID AUTH=PLAIN AUTH=LOGIN AUTH=OAUTHBEARER AUTH=XOAUTH2";
+        assert_eq!(offered_with(LoginOffer::Now, shared), offered);
+        assert!(!offered_with(LoginOffer::OnlyAfterTls, shared).contains("AUTH="));
     }
 
     #[test]

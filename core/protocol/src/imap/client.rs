@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::sasl::TokenSent;
 use crate::text::printable;
 use crate::{Client, ClientSetting, ClientStep, Error, Goal, Input, Refusal, Secret, Success};
 
@@ -72,6 +73,8 @@ enum State {
 struct Attempt {
     tag: String,
     unsent: VecDeque<Secret>,
+    /// None: it is a password that is said.
+    token: Option<TokenSent>,
     /// The backend has said what it can do since.
     named: bool,
 }
@@ -102,7 +105,7 @@ impl ImapClient {
     fn hear(&mut self, line: &[u8], input: &Input, out: &mut Vec<u8>) -> Outcome {
         let response = Response::new(line).ok_or_else(|| self.broken())?;
         match response {
-            Response::Continue => self.go_on(input, out),
+            Response::Continue(challenge) => self.go_on(challenge, input, out),
             Response::Status { tag: None, condition: Condition::Bye, .. } => Err(Error::BackendQuit(self.phase)),
             Response::Status { tag: Some(tag), condition, text } => {
                 self.answered(&Answer { tag, condition, text }, input, out)
@@ -161,7 +164,7 @@ impl ImapClient {
             State::Capability { tag, known: Some(known) } if answer.is_ok(&tag) => self.known(known, input, out),
             // Whatever the backend thinks of ID, the login does not hang on it.
             State::Id { tag, login } if answer.is_for(&tag) => Ok(self.log_in(login, input, out)),
-            State::Login(login) if answer.is_for(&login.tag) => self.logged_in(&login, answer, input, out),
+            State::Login(login) if answer.is_for(&login.tag) => self.logged_in(login, answer, input, out),
             State::Named { tag, text } if answer.is_for(&tag) => Ok(Some(self.success(text))),
             State::StartTls { tag } if answer.is_ok(&tag) && input.is_empty() => {
                 self.enter(State::Securing);
@@ -186,8 +189,12 @@ impl ImapClient {
         let tag = self.tag();
         let (mut login, id) = match &self.goal {
             Goal::Login(login) => {
-                let unsent = identity::log_in(login, &known, &tag)?;
-                (Attempt { tag, unsent, named: false }, identity::id(login, &known))
+                let Some(unsent) = identity::log_in(login, &known, &tag)? else {
+                    self.enter(State::Over);
+                    return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
+                };
+                let token = TokenSent::new(&login.credential);
+                (Attempt { tag, unsent, token, named: false }, identity::id(login, &known))
             }
             Goal::Probe => {
                 self.send(b"LOGOUT", input, out);
@@ -213,24 +220,29 @@ impl ImapClient {
         None
     }
 
-    /// The backend gives leave to send the next piece.
-    fn go_on(&mut self, input: &Input, out: &mut Vec<u8>) -> Outcome {
+    /// The backend gives leave to send the next piece, or objects to the token.
+    fn go_on(&mut self, challenge: &[u8], input: &Input, out: &mut Vec<u8>) -> Outcome {
         let State::Login(login) = &mut self.state else { return Err(self.broken()) };
-        if !login.send_next(out) {
+        if !login.send_next(out) && !login.dismiss(challenge, out) {
             return Err(self.broken());
         }
         self.lines.asked(input);
         Ok(None)
     }
 
-    fn logged_in(&mut self, login: &Attempt, answer: &Answer, input: &Input, out: &mut Vec<u8>) -> Outcome {
+    fn logged_in(&mut self, login: Attempt, answer: &Answer, input: &Input, out: &mut Vec<u8>) -> Outcome {
         match answer.condition {
-            Condition::No => Ok(Some(ClientStep::Refused(refusal(&answer.text)))),
+            Condition::No => {
+                let said = refusal(&answer.text);
+                Ok(Some(ClientStep::Refused(match login.token {
+                    Some(token) => token.refusal(said),
+                    None => said,
+                })))
+            }
             // It does not take the command, a password too long for it maybe: no word on the password, and none against
             // the backend's health.
             Condition::Bad => Ok(Some(ClientStep::Refused(Refusal::Temporary))),
-            // A yes before all was said is the answer to another question.
-            Condition::Ok if login.unsent.is_empty() => {
+            Condition::Ok if login.may_succeed() => {
                 // RFC 2221: a referral would lead the client round us.
                 let referral = answer.text.has_code("REFERRAL");
                 let text = if referral { answer.text.human } else { answer.text.whole }.to_vec();
@@ -333,6 +345,19 @@ impl Attempt {
         let Some(piece) = self.unsent.pop_front() else { return false };
         out.extend_from_slice(piece.expose());
         true
+    }
+
+    /// Answers what the backend has to say of the token, if that is what it says.
+    fn dismiss(&mut self, challenge: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(answer) = self.token.as_mut().and_then(|token| token.challenged(challenge)) else { return false };
+        out.extend_from_slice(answer);
+        out.extend_from_slice(b"\r\n");
+        true
+    }
+
+    /// A yes before all was said, or behind an objection, is the answer to another question.
+    fn may_succeed(&self) -> bool {
+        self.unsent.is_empty() && !self.token.as_ref().is_some_and(TokenSent::is_refused)
     }
 }
 

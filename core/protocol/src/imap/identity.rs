@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{Error, Forward, LoginAtBackend, Secret, sasl};
+use crate::sasl::{Credential, Mechanism};
+use crate::{Error, Forward, LoginAtBackend, Secret};
 
 use super::capability::Capabilities;
 use super::syntax::{is_quotable, quote};
@@ -81,35 +82,41 @@ impl IdList {
     }
 }
 
-/// The login command under `tag`, in pieces.
+/// The login command under `tag`, in pieces; none: the backend does not take the mechanism of the client's token.
 ///
 /// # Errors
 /// The backend offers nothing that can carry this login.
-pub(super) fn log_in(login: &LoginAtBackend, backend: &Capabilities, tag: &str) -> Result<VecDeque<Secret>, Error> {
-    if backend.has("AUTH=PLAIN") {
-        return Ok(authenticate(login, backend, tag));
+pub(super) fn log_in(
+    login: &LoginAtBackend,
+    backend: &Capabilities,
+    tag: &str,
+) -> Result<Option<VecDeque<Secret>>, Error> {
+    let (mechanism, response) = login.message();
+    if backend.takes(mechanism) {
+        return Ok(Some(authenticate(mechanism, &response, backend, tag)));
     }
+    let Credential::Password(password) = &login.credential else { return Ok(None) };
     if login.authzid.is_some() {
         return Err(Error::BackendLacks("AUTH=PLAIN, which alone can carry an authorization identity"));
     }
     if backend.has("LOGINDISABLED") {
         return Err(Error::BackendLacks("AUTH=PLAIN or LOGIN: does it want TLS?"));
     }
-    let (name, password) = (login.name.as_str().as_bytes(), login.password.expose());
+    let (name, password) = (login.name.as_str().as_bytes(), password.expose());
     let mut pieces = Pieces::new(name.len().saturating_add(password.len()));
     pieces.raw(tag.as_bytes());
     pieces.raw(b" LOGIN ");
     pieces.string(name, backend);
     pieces.raw(b" ");
     pieces.string(password, backend);
-    Ok(pieces.finish())
+    Ok(Some(pieces.finish()))
 }
 
-fn authenticate(login: &LoginAtBackend, backend: &Capabilities, tag: &str) -> VecDeque<Secret> {
-    let response = sasl::plain(login.authzid.as_ref(), &login.name, &login.password);
+fn authenticate(mechanism: Mechanism, response: &Secret, backend: &Capabilities, tag: &str) -> VecDeque<Secret> {
     let mut pieces = Pieces::new(response.expose().len());
     pieces.raw(tag.as_bytes());
-    pieces.raw(b" AUTHENTICATE PLAIN");
+    pieces.raw(b" AUTHENTICATE ");
+    pieces.raw(mechanism.name().as_bytes());
     if backend.has("SASL-IR") && response.expose().len() <= MAX_INITIAL {
         pieces.raw(b" ");
     } else {
@@ -175,7 +182,7 @@ mod tests {
         LoginAtBackend {
             name: Name::new(b"siti").unwrap(),
             authzid: None,
-            password: Secret::new(password),
+            credential: Credential::Password(Secret::new(password)),
             forward,
             client: ClientInfo {
                 address: "192.0.2.7:4711".parse().unwrap(),
@@ -227,7 +234,8 @@ mod tests {
     #[test]
     fn a_long_response_waits_for_leave() {
         let backend = Capabilities::new(b"AUTH=PLAIN SASL-IR");
-        let pieces = |length| log_in(&login(&vec![b'x'; length], Forward::None, &[]), &backend, "t").unwrap().len();
+        let pieces =
+            |length| log_in(&login(&vec![b'x'; length], Forward::None, &[]), &backend, "t").unwrap().unwrap().len();
         assert_eq!((pieces(3000), pieces(4000)), (1, 2));
     }
 }

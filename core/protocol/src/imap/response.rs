@@ -19,8 +19,8 @@ const MAX_LINES: u32 = 256;
 pub enum Response<'a> {
     /// The words behind `* CAPABILITY `.
     Capability(&'a [u8]),
-    /// `+`: go on.
-    Continue,
+    /// `+`: go on. In a SASL exchange the challenge follows.
+    Continue(&'a [u8]),
     /// Other untagged data.
     Data,
     /// OK, NO, BAD, BYE or PREAUTH.
@@ -70,7 +70,7 @@ impl<'a> Response<'a> {
         }
         let (tag, rest) = word(line);
         match tag {
-            b"+" => Some(Self::Continue),
+            b"+" => Some(Self::Continue(rest.unwrap_or_default())),
             b"*" => Some(Self::untagged(rest?)),
             b"" => None,
             tag => Self::status(Some(tag), rest?),
@@ -80,7 +80,7 @@ impl<'a> Response<'a> {
     /// Whether it answers a command of ours.
     #[must_use]
     pub fn is_answer(&self) -> bool {
-        matches!(self, Self::Continue | Self::Status { tag: Some(_), .. })
+        matches!(self, Self::Continue(_) | Self::Status { tag: Some(_), .. })
     }
 
     /// Whether it holds the code.
@@ -247,9 +247,9 @@ mod tests {
             (b"z1 bad\r\n", status(Some(b"z1"), Condition::Bad, b"")),
             (b"* CAPABILITY A B\r\n", Some(Response::Capability(b"A B"))),
             (b"* ID NIL\r\n", Some(Response::Data)),
-            (b"+\r\n", Some(Response::Continue)),
-            (b"+ \r\n", Some(Response::Continue)),
-            (b"+ VXNlcg==\r\n", Some(Response::Continue)),
+            (b"+\r\n", Some(Response::Continue(b""))),
+            (b"+ \r\n", Some(Response::Continue(b""))),
+            (b"+ VXNlcg==\r\n", Some(Response::Continue(b"VXNlcg=="))),
             (b"\r\n", None),
             (b"z1\r\n", None),
             (b"*\r\n", None),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::sasl::{self, Exchange, Mechanism, Progress};
+use crate::sasl::{self, Credential, Credentials, Exchange, Mechanism, Progress, TokenMechanism};
 use crate::text::{is_http, printable};
 use crate::{Error, Input, Login, LoginOffer, Refusal, Replay, Secret, Server, ServerSetting, Step, Success, Then};
 
@@ -19,6 +19,8 @@ const MAX_RESPONSE: usize = sasl::MAX_LINE + 2;
 /// Longest text of a refusal that is not ours.
 const MAX_TOLD: usize = 200;
 
+/// What a refusal of credentials says; never more.
+const FAILED: &str = "NO [AUTHENTICATIONFAILED] Authentication failed.";
 const PRIVACY_REQUIRED: &str = "NO [PRIVACYREQUIRED] Use TLS first; a password that was sent without it is not safe.";
 
 /// Faces a client.
@@ -34,14 +36,16 @@ pub(super) struct ImapServer {
 enum State {
     /// Between commands, or within one.
     Command(Reader),
-    /// A login is with the session, which will say what became of it.
-    Deciding(Tag),
+    /// A login is with the session, which will say what became of it. That of a token is refused with a challenge before.
+    Deciding { tag: Tag, token: Option<TokenMechanism> },
     /// Nothing more is read.
     Over,
     /// The client is asked for a SASL response.
     Responding(Asked),
     /// TLS begins.
     Securing,
+    /// The client was told what is wrong with its token; a line says that it heard, and the refusal follows.
+    TokenRefused(Tag),
 }
 
 struct Asked {
@@ -114,8 +118,8 @@ impl ImapServer {
                 Ok(done(&tag, "ID", out))
             }
             Command::Login { name, password } => {
-                let credentials = sasl::Credentials { authzid: None, name, password };
-                Ok(Some(self.decide(tag, "LOGIN", credentials)))
+                let credential = Credential::Password(password);
+                Ok(Some(self.decide(tag, "LOGIN", Credentials { authzid: None, name, credential })))
             }
             Command::Logout => {
                 self.goodbye("Logging out", out);
@@ -147,7 +151,7 @@ impl ImapServer {
         initial: Option<&Secret>,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let Some(mechanism) = mechanism else {
+        let Some(mechanism) = mechanism.filter(|&mechanism| self.setting.offers(mechanism)) else {
             return self.refuse_command(Some(&tag), "NO Unknown authentication mechanism.", out);
         };
         let exchange = Exchange::begin(mechanism);
@@ -159,16 +163,11 @@ impl ImapServer {
     }
 
     fn respond(&mut self, asked: Asked, input: &mut Input, out: &mut Vec<u8>) -> Outcome {
-        let Asked { tag, mechanism, exchange } = asked;
-        let length = input.line_len();
-        if length.unwrap_or(input.len()) > MAX_RESPONSE {
-            say(Some(&tag), "BAD Response is longer than allowed.", out);
-            return Err(self.end(Error::CommandTooLong, "Response is longer than allowed.", out));
-        }
-        let Some(length) = length else {
-            self.state = State::Responding(Asked { tag, mechanism, exchange });
+        let Some(length) = self.response_len(&asked.tag, input, out)? else {
+            self.state = State::Responding(asked);
             return Ok(Some(Step::More));
         };
+        let Asked { tag, mechanism, exchange } = asked;
         let line = input.bytes().get(..length).unwrap_or_default();
         let progress = line.strip_suffix(b"\r\n").map(|response| exchange.respond(response));
         input.consume(length);
@@ -176,6 +175,28 @@ impl ImapServer {
             Some(progress) => self.progress(tag, mechanism, progress, out),
             None => self.bad(Some(&tag), Refused::BareLf, out),
         }
+    }
+
+    /// Takes whatever a client says to the objection to its token.
+    fn dismissed(&mut self, tag: Tag, input: &mut Input, out: &mut Vec<u8>) -> Outcome {
+        let Some(length) = self.response_len(&tag, input, out)? else {
+            self.state = State::TokenRefused(tag);
+            return Ok(Some(Step::More));
+        };
+        input.consume(length);
+        say(Some(&tag), FAILED, out);
+        self.state = State::Command(Reader::default());
+        Ok(None)
+    }
+
+    /// The octets of the line of a response; none: it is not complete.
+    fn response_len(&mut self, tag: &Tag, input: &Input, out: &mut Vec<u8>) -> Result<Option<usize>, Error> {
+        let length = input.line_len();
+        if length.unwrap_or(input.len()) > MAX_RESPONSE {
+            say(Some(tag), "BAD Response is longer than allowed.", out);
+            return Err(self.end(Error::CommandTooLong, "Response is longer than allowed.", out));
+        }
+        Ok(length)
     }
 
     fn progress(
@@ -192,19 +213,20 @@ impl ImapServer {
                 Ok(None)
             }
             Ok(Progress::Done(credentials)) => Ok(Some(self.decide(tag, mechanism.name(), credentials))),
-            Err(refused @ (sasl::Refused::EmptyPassword | sasl::Refused::Name(_))) => {
+            Err(refused) if refused.is_of_credentials() => {
                 self.refuse_command(Some(&tag), &format!("NO Cannot log in: {refused}."), out)
             }
             Err(refused) => self.refuse_command(Some(&tag), &format!("BAD Cannot log in: {refused}."), out),
         }
     }
 
-    fn decide(&mut self, tag: Tag, mechanism: &'static str, credentials: sasl::Credentials) -> Step {
-        self.state = State::Deciding(tag);
+    fn decide(&mut self, tag: Tag, mechanism: &'static str, credentials: Credentials) -> Step {
+        let Credentials { authzid, name, credential } = credentials;
+        self.state = State::Deciding { tag, token: credential.token_mechanism() };
         Step::Login(Login {
-            name: credentials.name,
-            authzid: credentials.authzid,
-            password: credentials.password,
+            name,
+            authzid,
+            credential,
             mechanism,
             replay: Replay { id: self.id.said.clone(), hops: self.id.hops, ..Replay::default() },
         })
@@ -250,7 +272,8 @@ impl Server for ImapServer {
             let outcome = match std::mem::replace(&mut self.state, State::Over) {
                 State::Command(reader) => self.command(reader, input, out)?,
                 State::Responding(asked) => self.respond(asked, input, out)?,
-                waiting @ (State::Deciding(_) | State::Over | State::Securing) => {
+                State::TokenRefused(tag) => self.dismissed(tag, input, out)?,
+                waiting @ (State::Deciding { .. } | State::Over | State::Securing) => {
                     self.state = waiting;
                     Some(Step::More)
                 }
@@ -273,15 +296,23 @@ impl Server for ImapServer {
     }
 
     fn welcome(&mut self, success: &Success, out: &mut Vec<u8>) {
-        let State::Deciding(tag) = std::mem::replace(&mut self.state, State::Over) else { return };
+        let State::Deciding { tag, .. } = std::mem::replace(&mut self.state, State::Over) else { return };
         out.extend_from_slice(&success.before);
         out.extend(format!("{} OK ", tag.as_str()).into_bytes());
         out.extend_from_slice(if success.text.is_empty() { b"Logged in." } else { &success.text });
         out.extend_from_slice(b"\r\n");
     }
 
+    /// One that closes does not wait for the client's answer to a challenge.
     fn refuse(&mut self, refusal: &Refusal, then: Then, out: &mut Vec<u8>) {
-        let State::Deciding(tag) = std::mem::replace(&mut self.state, State::Over) else { return };
+        let State::Deciding { tag, token } = std::mem::replace(&mut self.state, State::Over) else { return };
+        if let Some(object) = token.and_then(|mechanism| refusal.error_object(mechanism)) {
+            out.extend(format!("+ {}\r\n", object.challenge()).into_bytes());
+            if then == Then::TryAgain {
+                self.state = State::TokenRefused(tag);
+                return;
+            }
+        }
         say(Some(&tag), &refusal_text(refusal), out);
         match then {
             Then::Close => self.goodbye("Goodbye.", out),
@@ -297,7 +328,8 @@ impl Server for ImapServer {
 
 fn refusal_text(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::Credentials => "NO [AUTHENTICATIONFAILED] Authentication failed.".to_owned(),
+        Refusal::Cannot => "NO [CANNOT] The server of this mailbox does not take this mechanism.".to_owned(),
+        Refusal::Credentials | Refusal::Token(_) => FAILED.to_owned(),
         Refusal::Temporary => "NO [UNAVAILABLE] Temporary failure, try again later.".to_owned(),
         Refusal::Told { code, text } => {
             let mut code: String = printable(code.as_bytes(), MAX_TOLD);

@@ -2,10 +2,8 @@
 
 use super::UTF8;
 use super::response::{Capabilities, Lines, Reply};
-use crate::sasl;
-use crate::{
-    Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Secret, Success,
-};
+use crate::sasl::{Credential, Mechanism, Responses};
+use crate::{Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, Refusal, Secret, Success};
 
 /// Octets of an AUTH command with its initial response, CRLF included (RFC 5034, section 4); a longer response waits
 /// for the backend to ask.
@@ -23,8 +21,8 @@ pub(super) struct Pop3Client {
 
 /// What was sent and is not answered.
 enum State {
-    /// AUTH PLAIN; the response, until the backend asked for it.
-    Auth(Option<Secret>),
+    /// AUTH.
+    Auth(Responses),
     Capa,
     /// CAPA, and `+OK` came.
     CapaLines(Capabilities),
@@ -79,21 +77,24 @@ impl Pop3Client {
             (State::Capa, Reply::Ok(_)) => State::CapaLines(Capabilities::default()),
             // A backend older than RFC 2449 can do what RFC 1939 says.
             (State::Capa, Reply::Err(_)) => return self.capable(Capabilities::default(), out),
-            (State::Utf8(capabilities), Reply::Ok(_)) => self.authenticate(&capabilities, out)?,
+            (State::Utf8(capabilities), Reply::Ok(_)) => return self.authenticate(&capabilities, out),
             (State::Utf8(_), Reply::Err(_)) => return Err(Error::BackendLacks(UTF8)),
-            (State::Auth(Some(response)), Reply::Continue) => {
+            (State::Auth(mut responses), Reply::Continue(challenge)) => {
+                let response = responses.answer(challenge).ok_or(Error::BackendProtocol("auth"))?;
                 write(out, &[response.expose()]);
-                State::Auth(None)
+                State::Auth(responses)
             }
             (State::User(Some(password)), Reply::Ok(_)) => {
                 write(out, &[b"PASS ", password.expose()]);
                 State::Pass
             }
             (State::User(None), Reply::Ok(_)) => State::Pass,
-            (State::Auth(_) | State::Pass, Reply::Ok(text)) => {
-                return Ok(Some(ClientStep::Success(Success { text: text.to_vec(), ..Success::default() })));
+            (State::Auth(responses), Reply::Ok(text)) if responses.may_succeed() => return Ok(Some(success(text))),
+            (State::Pass, Reply::Ok(text)) => return Ok(Some(success(text))),
+            (State::Auth(responses), Reply::Err(refusal)) => {
+                return Ok(Some(ClientStep::Refused(responses.refusal(refusal))));
             }
-            (State::Auth(_) | State::Pass | State::User(_), Reply::Err(refusal)) => {
+            (State::Pass | State::User(_), Reply::Err(refusal)) => {
                 return Ok(Some(ClientStep::Refused(refusal)));
             }
             (state, _) => return Err(Error::BackendProtocol(state.phase())),
@@ -120,28 +121,33 @@ impl Pop3Client {
                 return Ok(Some(ClientStep::Probed(capabilities.into_words())));
             }
             Goal::Login(login) if login.replay.utf8 => ask(out, UTF8, State::Utf8(capabilities)),
-            Goal::Login(_) => self.authenticate(&capabilities, out)?,
+            Goal::Login(_) => return self.authenticate(&capabilities, out),
         };
         Ok(None)
     }
 
-    fn authenticate(&self, capabilities: &Capabilities, out: &mut Vec<u8>) -> Result<State, Error> {
-        let Goal::Login(login) = &self.goal else {
-            return Ok(State::Done(self.phase()));
-        };
-        if capabilities.plain() {
-            return Ok(auth_plain(login, out));
+    fn authenticate(&mut self, capabilities: &Capabilities, out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
+        let Goal::Login(login) = &self.goal else { return Ok(None) };
+        let (mechanism, response) = login.message();
+        if capabilities.takes(mechanism) {
+            self.state = auth(&login.credential, mechanism, response, out);
+            return Ok(None);
         }
-        let fits_in_a_line = !login.password.expose().iter().any(|octet| b"\r\n".contains(octet));
+        let Credential::Password(password) = &login.credential else {
+            return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
+        };
+        let fits_in_a_line = !password.expose().iter().any(|octet| b"\r\n".contains(octet));
         if login.authzid.is_some() || !fits_in_a_line {
             return Err(Error::BackendLacks("SASL PLAIN"));
         }
         write(out, &[b"USER ", login.name.as_str().as_bytes()]);
-        if !capabilities.pipelining() {
-            return Ok(State::User(Some(login.password.clone())));
-        }
-        write(out, &[b"PASS ", login.password.expose()]);
-        Ok(State::User(None))
+        self.state = State::User(if capabilities.pipelining() {
+            write(out, &[b"PASS ", password.expose()]);
+            None
+        } else {
+            Some(password.clone())
+        });
+        Ok(None)
     }
 
     fn hops(&self) -> Result<(), Error> {
@@ -233,17 +239,21 @@ fn forward(forward: Forward, client: &ClientInfo) -> Option<(&'static str, Strin
     }
 }
 
-fn auth_plain(login: &LoginAtBackend, out: &mut Vec<u8>) -> State {
-    const COMMAND: &[u8] = b"AUTH PLAIN";
-    let response = sasl::plain(login.authzid.as_ref(), &login.name, &login.password);
-    let around = COMMAND.len().saturating_add(b" \r\n".len());
-    if response.expose().len().saturating_add(around) <= MAX_AUTH {
-        write(out, &[COMMAND, b" ", response.expose()]);
+fn auth(credential: &Credential, mechanism: Mechanism, response: Secret, out: &mut Vec<u8>) -> State {
+    const COMMAND: &[u8] = b"AUTH ";
+    let mechanism = mechanism.name().as_bytes();
+    let around = COMMAND.len().saturating_add(mechanism.len()).saturating_add(b" \r\n".len());
+    let at_once = response.expose().len().saturating_add(around) <= MAX_AUTH;
+    if at_once {
+        write(out, &[COMMAND, mechanism, b" ", response.expose()]);
     } else {
-        write(out, &[COMMAND]);
+        write(out, &[COMMAND, mechanism]);
     }
-    // Kept in both cases: a backend older than RFC 5034 overlooks the initial response and asks.
-    State::Auth(Some(response))
+    State::Auth(Responses::single(credential, response, at_once))
+}
+
+fn success(text: &[u8]) -> ClientStep {
+    ClientStep::Success(Success { text: text.to_vec(), ..Success::default() })
 }
 
 fn ask(out: &mut Vec<u8>, line: &str, awaited: State) -> State {

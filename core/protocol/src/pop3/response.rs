@@ -1,5 +1,6 @@
 //! What a backend says: lines, and the replies in them.
 
+use crate::sasl::Mechanism;
 use crate::{Error, Input, Refusal};
 
 /// Octets of one line, CRLF included; RFC 2449 allows 512.
@@ -14,8 +15,8 @@ const MAX_TEXT: usize = 256;
 /// A reply of one line.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Reply<'a> {
-    /// `+`: the backend asks for a response (RFC 5034).
-    Continue,
+    /// `+` and a challenge: the backend asks for a response (RFC 5034).
+    Continue(&'a [u8]),
     /// `-ERR`, and what it means for a login.
     Err(Refusal),
     /// `+OK`, and its text.
@@ -57,7 +58,7 @@ impl<'a> Reply<'a> {
         match status {
             b"+OK" => Some(Self::Ok(text)),
             b"-ERR" => Some(Self::Err(refusal(text))),
-            b"+" => Some(Self::Continue),
+            b"+" => Some(Self::Continue(text)),
             _ => None,
         }
     }
@@ -99,7 +100,8 @@ fn printable(text: &[u8]) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Capabilities {
     words: Vec<String>,
-    plain: bool,
+    /// What SASL lists, upper case.
+    mechanisms: Vec<String>,
 }
 
 impl Capabilities {
@@ -117,15 +119,15 @@ impl Capabilities {
             return Err(Error::BackendProtocol("CAPA"));
         }
         if word == b"SASL" {
-            self.plain = words.any(|mechanism| mechanism.eq_ignore_ascii_case(b"PLAIN"));
+            self.mechanisms = words.map(|mechanism| printable(&mechanism.to_ascii_uppercase())).collect();
         }
         self.words.push(printable(&word));
         Ok(false)
     }
 
-    /// Whether AUTH PLAIN may be said.
-    pub(super) fn plain(&self) -> bool {
-        self.plain
+    /// Whether AUTH takes a mechanism.
+    pub(super) fn takes(&self, mechanism: Mechanism) -> bool {
+        self.mechanisms.iter().any(|listed| listed == mechanism.name())
     }
 
     /// Whether commands may be sent before the answers to those before them.
@@ -133,8 +135,9 @@ impl Capabilities {
         self.words.iter().any(|word| word == "PIPELINING")
     }
 
-    /// The words.
-    pub(super) fn into_words(self) -> Vec<String> {
+    /// The words; a mechanism is one too, written as in IMAP.
+    pub(super) fn into_words(mut self) -> Vec<String> {
+        self.words.extend(self.mechanisms.iter().map(|mechanism| format!("AUTH={mechanism}")));
         self.words
     }
 }
@@ -153,9 +156,9 @@ mod tests {
             (b"+OK", Some(Reply::Ok(b""))),
             (b"+OK ", Some(Reply::Ok(b""))),
             (b"+OK Logged in.", Some(Reply::Ok(b"Logged in."))),
-            (b"+", Some(Reply::Continue)),
-            (b"+ ", Some(Reply::Continue)),
-            (b"+ VXNlcm5hbWU6", Some(Reply::Continue)),
+            (b"+", Some(Reply::Continue(b""))),
+            (b"+ ", Some(Reply::Continue(b""))),
+            (b"+ VXNlcm5hbWU6", Some(Reply::Continue(b"VXNlcm5hbWU6"))),
             (b"-ERR", Some(Reply::Err(Refusal::Credentials))),
             (b"-ERR no such user", Some(Reply::Err(Refusal::Credentials))),
             (b"-ERR [AUTH] wrong", Some(Reply::Err(Refusal::Credentials))),
@@ -218,8 +221,9 @@ mod tests {
             assert_eq!(capabilities.line(line), Ok(false));
         }
         assert_eq!(capabilities.line(b"."), Ok(true));
-        assert!(capabilities.plain() && capabilities.pipelining());
-        assert_eq!(capabilities.into_words(), ["TOP", "SASL", "EXPIRE", "PIPELINING"]);
+        assert!(capabilities.takes(Mechanism::Plain) && capabilities.pipelining());
+        let words = ["TOP", "SASL", "EXPIRE", "PIPELINING", "AUTH=LOGIN", "AUTH=PLAIN"];
+        assert_eq!(capabilities.into_words(), words);
 
         let mut capabilities = Capabilities::default();
         assert_eq!(capabilities.line(b""), Err(Error::BackendProtocol("CAPA")));
@@ -227,7 +231,7 @@ mod tests {
         for _ in 0..MAX_CAPABILITIES {
             assert_eq!(capabilities.line(b"SASL CRAM-MD5"), Ok(false));
         }
-        assert!(!capabilities.plain() && !capabilities.pipelining());
+        assert!(!capabilities.takes(Mechanism::Plain) && !capabilities.pipelining());
         assert_eq!(capabilities.line(b"TOP"), Err(Error::BackendOverflow));
     }
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use super::command::{self, Bad, Command, Line};
 use super::{OFFERABLE, UTF8};
-use crate::sasl::{self, Exchange, Mechanism, Progress};
+use crate::sasl::{self, Credential, Credentials, Exchange, Mechanism, Progress, TokenMechanism};
 use crate::text::is_http;
 use crate::{
     Error, Input, Login, LoginOffer, Name, Refusal, Replay, Secret, Server, ServerSetting, Step, Success, Then,
 };
+
+/// What a refusal of credentials says; never more.
+const FAILED: &str = "-ERR [AUTH] Authentication failed.\r\n";
 
 /// The conversation with a client.
 pub(super) struct Pop3Server {
@@ -21,12 +24,16 @@ pub(super) struct Pop3Server {
 
 #[derive(Default)]
 enum State {
+    /// A login by a token is with the session: its refusal begins with a challenge.
+    DecidingToken(TokenMechanism),
     /// The next line is a response.
     Exchange(Mechanism, Exchange),
     /// The next line is a command.
     #[default]
     Idle,
-    /// So it is, and USER was said.
+    /// The client was told what is wrong with its token; the next line says that it heard, and the refusal follows.
+    TokenRefused,
+    /// The next line is a command, and USER was said.
     User(Name),
 }
 
@@ -42,6 +49,10 @@ impl Pop3Server {
                 let progress = exchange.respond(line?)?;
                 Ok(self.progress(mechanism, progress, out))
             }
+            State::TokenRefused => {
+                out.extend_from_slice(FAILED.as_bytes());
+                Ok(None)
+            }
             state => {
                 self.state = state;
                 self.command(Command::parse(line?)?, out)
@@ -54,7 +65,11 @@ impl Pop3Server {
             Command::Auth { mechanism, initial } => return self.auth(mechanism, initial, out),
             Command::AuthList => {
                 self.may_log_in()?;
-                out.extend_from_slice(b"+OK\r\nPLAIN\r\nLOGIN\r\n.\r\n");
+                out.extend_from_slice(b"+OK\r\n");
+                for mechanism in self.setting.mechanisms() {
+                    out.extend_from_slice(format!("{}\r\n", mechanism.name()).as_bytes());
+                }
+                out.extend_from_slice(b".\r\n");
             }
             Command::Capa => self.capa(out),
             Command::Noop => out.extend_from_slice(b"+OK\r\n"),
@@ -84,6 +99,9 @@ impl Pop3Server {
 
     fn auth(&mut self, mechanism: Mechanism, initial: Option<&[u8]>, out: &mut Vec<u8>) -> Result<Option<Step>, Bad> {
         self.may_log_in()?;
+        if !self.setting.offers(mechanism) {
+            return Err(Bad::Mechanism);
+        }
         self.state = State::Idle;
         let exchange = Exchange::begin(mechanism);
         let progress = match initial {
@@ -96,8 +114,11 @@ impl Pop3Server {
     fn pass(&mut self, password: Secret) -> Result<Step, Bad> {
         self.may_log_in()?;
         match std::mem::take(&mut self.state) {
-            State::User(name) => Ok(self.login("USER", None, name, password)),
-            State::Exchange(..) | State::Idle => Err(Bad::PassBeforeUser),
+            State::User(name) => {
+                let credential = Credential::Password(password);
+                Ok(self.login("USER", Credentials { authzid: None, name, credential }))
+            }
+            _ => Err(Bad::PassBeforeUser),
         }
     }
 
@@ -116,10 +137,14 @@ impl Pop3Server {
             out.extend_from_slice(b"STLS\r\n");
         }
         if self.setting.login != LoginOffer::OnlyAfterTls {
-            out.extend_from_slice(b"USER\r\nSASL PLAIN LOGIN\r\n");
+            out.extend_from_slice(b"USER\r\nSASL");
+            for mechanism in self.setting.mechanisms() {
+                out.extend_from_slice(format!(" {}", mechanism.name()).as_bytes());
+            }
+            out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"PIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n");
-        for word in OFFERABLE.iter().filter(|word| self.shares(word)) {
+        for word in OFFERABLE.iter().filter(|word| !word.starts_with("AUTH=") && self.shares(word)) {
             out.extend_from_slice(word.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
@@ -133,13 +158,17 @@ impl Pop3Server {
                 self.state = State::Exchange(mechanism, exchange);
                 None
             }
-            Progress::Done(said) => Some(self.login(mechanism.name(), said.authzid, said.name, said.password)),
+            Progress::Done(said) => Some(self.login(mechanism.name(), said)),
         }
     }
 
-    fn login(&self, mechanism: &'static str, authzid: Option<Name>, name: Name, password: Secret) -> Step {
+    fn login(&mut self, mechanism: &'static str, said: Credentials) -> Step {
+        let Credentials { authzid, name, credential } = said;
+        if let Some(mechanism) = credential.token_mechanism() {
+            self.state = State::DecidingToken(mechanism);
+        }
         let replay = Replay { utf8: self.utf8, ..Replay::default() };
-        Step::Login(Login { name, authzid, password, mechanism, replay })
+        Step::Login(Login { name, authzid, credential, mechanism, replay })
     }
 
     fn bad(&mut self, bad: Bad, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -155,7 +184,7 @@ impl Pop3Server {
     /// Octets that the next line may have, if it is none that ends the conversation.
     fn limit(&self, bytes: &[u8]) -> Result<usize, Error> {
         match self.state {
-            State::Exchange(..) => Ok(sasl::MAX_LINE),
+            State::Exchange(..) | State::TokenRefused => Ok(sasl::MAX_LINE),
             _ if is_http(bytes) => Err(Error::SpeaksHttp),
             _ => Ok(command::limit(bytes, self.setting.max_command)),
         }
@@ -202,10 +231,23 @@ impl Server for Pop3Server {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// POP3 has no goodbye of its own: whatever follows, the refusal is the last word.
-    fn refuse(&mut self, refusal: &Refusal, _then: Then, out: &mut Vec<u8>) {
+    /// POP3 has no goodbye of its own: whatever follows, the refusal is the last word. One that closes does not wait for
+    /// the client's answer to a challenge.
+    fn refuse(&mut self, refusal: &Refusal, then: Then, out: &mut Vec<u8>) {
+        if let State::DecidingToken(mechanism) = std::mem::take(&mut self.state)
+            && let Some(object) = refusal.error_object(mechanism)
+        {
+            out.extend_from_slice(format!("+ {}\r\n", object.challenge()).as_bytes());
+            if then == Then::TryAgain {
+                self.state = State::TokenRefused;
+                return;
+            }
+        }
         let line = match refusal {
-            Refusal::Credentials => "-ERR [AUTH] Authentication failed.\r\n".to_owned(),
+            Refusal::Cannot => {
+                "-ERR [SYS/PERM] The server of this mailbox does not take this mechanism.\r\n".to_owned()
+            }
+            Refusal::Credentials | Refusal::Token(_) => FAILED.to_owned(),
             Refusal::Temporary => "-ERR [SYS/TEMP] Temporary failure, please try again later.\r\n".to_owned(),
             Refusal::Told { code, text } if code.is_empty() => format!("-ERR {text}\r\n"),
             Refusal::Told { code, text } => format!("-ERR [{code}] {text}\r\n"),

@@ -1,24 +1,13 @@
 //! PLAIN (RFC 4616): authzid NUL authcid NUL password, in one message.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use zeroize::Zeroizing;
-
-use super::{Credentials, Refused, password};
+use super::{Credentials, Refused, encoded, password};
 use crate::{Name, Secret};
 
 /// The base64 response that logs in at a backend.
 #[must_use]
 pub fn plain(authzid: Option<&Name>, name: &Name, password: &Secret) -> Secret {
     let authzid = authzid.map_or("", Name::as_str).as_bytes();
-    let parts = [authzid, b"\0", name.as_str().as_bytes(), b"\0", password.expose()];
-    // Its final size at once: growing would leave a copy of the password behind unwiped.
-    let length = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
-    let mut message = Zeroizing::new(Vec::with_capacity(length));
-    for part in parts {
-        message.extend_from_slice(part);
-    }
-    Secret::new(Zeroizing::new(STANDARD.encode(&message)).as_bytes())
+    encoded(&[authzid, b"\0", name.as_str().as_bytes(), b"\0", password.expose()])
 }
 
 pub(super) fn parse(message: &[u8]) -> Result<Credentials, Refused> {
@@ -34,5 +23,5 @@ pub(super) fn parse(message: &[u8]) -> Result<Credentials, Refused> {
         [] => None,
         octets => Some(Name::new(octets).map_err(Refused::Name)?).filter(|authzid| *authzid != name),
     };
-    Ok(Credentials { authzid, name, password: password(secret)? })
+    Ok(Credentials { authzid, name, credential: password(secret)? })
 }

@@ -1,6 +1,6 @@
 //! The lines of an EHLO reply: what we offer a client before its login, and what a backend says it can do.
 
-use crate::sasl::Mechanism;
+use crate::sasl::{Mechanism, TokenMechanism};
 use crate::text::printable;
 use crate::{LoginOffer, ServerSetting};
 
@@ -17,6 +17,9 @@ pub(super) const OFFERABLE: &[&str] = &[
     "PIPELINING",
     SIZE,
     "SMTPUTF8",
+    // Not as they stand: with the other mechanisms behind AUTH.
+    TokenMechanism::OauthBearer.capability(),
+    TokenMechanism::Xoauth2.capability(),
 ];
 
 const SIZE: &str = "SIZE";
@@ -24,14 +27,15 @@ const SIZE: &str = "SIZE";
 const MAX_LINE: usize = 512;
 
 /// The lines for a client that is not logged in.
-pub(super) fn offered(setting: &ServerSetting) -> Vec<&str> {
-    let shared = |known: &&str| setting.shared.iter().find(|line| keyword(line) == *known);
-    let mut lines: Vec<&str> = OFFERABLE.iter().filter_map(shared).map(String::as_str).collect();
+pub(super) fn offered(setting: &ServerSetting) -> Vec<String> {
+    let shared = |known: &&str| setting.shared.iter().find(|line| keyword(line) == *known).cloned();
+    let mut lines: Vec<String> =
+        OFFERABLE.iter().filter(|known| !known.starts_with("AUTH=")).filter_map(shared).collect();
     if setting.login != LoginOffer::Now {
-        lines.push("STARTTLS");
+        lines.push("STARTTLS".to_owned());
     }
     if setting.login != LoginOffer::OnlyAfterTls {
-        lines.push("AUTH PLAIN LOGIN");
+        lines.push(setting.mechanisms().fold("AUTH".to_owned(), |line, mechanism| line + " " + mechanism.name()));
     }
     lines
 }
@@ -80,16 +84,26 @@ impl Capabilities {
         lines.flat_map(|line| line.split(' ').skip(1)).filter(|word| !word.is_empty()).collect()
     }
 
-    /// Whether AUTH takes a mechanism. Servers that want to be found by Outlook Express say `AUTH=PLAIN` too.
+    /// Whether AUTH takes a mechanism.
     pub(super) fn takes(&self, mechanism: Mechanism) -> bool {
-        let lines = self.0.iter().filter(|line| line.starts_with("AUTH ") || line.starts_with("AUTH="));
-        lines.flat_map(|line| line.split([' ', '=']).skip(1)).any(|word| word == mechanism.name())
+        self.mechanisms().any(|word| word == mechanism.name())
     }
 
-    /// The lines, upper case.
+    /// The lines, upper case; of those of AUTH, a mechanism a line, written as in IMAP.
     pub(super) fn into_lines(self) -> Vec<String> {
-        self.0
+        let mechanisms = self.mechanisms().map(|mechanism| format!("AUTH={mechanism}"));
+        self.0.iter().filter(|line| !is_auth(line)).cloned().chain(mechanisms).collect()
     }
+
+    fn mechanisms(&self) -> impl Iterator<Item = &str> {
+        let lines = self.0.iter().filter(|line| is_auth(line));
+        lines.flat_map(|line| line.split([' ', '=']).skip(1)).filter(|word| !word.is_empty())
+    }
+}
+
+/// Servers that want to be found by Outlook Express say `AUTH=PLAIN` too.
+fn is_auth(line: &str) -> bool {
+    line.starts_with("AUTH ") || line.starts_with("AUTH=")
 }
 
 #[cfg(test)]
@@ -127,6 +141,8 @@ mod tests {
         };
         let shared = &["XCLIENT ADDR", "SIZE 10", "PIPELINING", "AUTH CRAM-MD5", "STARTTLS"];
         assert_eq!(offered(&setting(LoginOffer::Now, shared)), ["PIPELINING", "SIZE 10", "AUTH PLAIN LOGIN"]);
+        let shared = &["AUTH=XOAUTH2", "AUTH=SCRAM-SHA-256"];
+        assert_eq!(offered(&setting(LoginOffer::Now, shared)), ["AUTH PLAIN LOGIN XOAUTH2"]);
         assert_eq!(offered(&setting(LoginOffer::NowOrAfterTls, &[])), ["STARTTLS", "AUTH PLAIN LOGIN"]);
         assert_eq!(offered(&setting(LoginOffer::OnlyAfterTls, &[])), ["STARTTLS"]);
     }
@@ -138,6 +154,6 @@ mod tests {
         assert!(capabilities.takes(Mechanism::Plain) && capabilities.takes(Mechanism::Login));
         assert!(capabilities.has("SIZE") && !capabilities.has("MX"));
         assert_eq!(capabilities.parameters("XCLIENT"), ["ADDR", "NAME"]);
-        assert_eq!(capabilities.into_lines(), ["SIZE 10", "AUTH=LOGIN", "AUTH  PLAIN", "XCLIENT ADDR NAME"]);
+        assert_eq!(capabilities.into_lines(), ["SIZE 10", "XCLIENT ADDR NAME", "AUTH=LOGIN", "AUTH=PLAIN"]);
     }
 }

@@ -11,8 +11,8 @@ use super::capability::Capabilities;
 use super::guard::Guard;
 use super::response::{Replies, Reply};
 use super::xclient;
-use crate::sasl::{self, Mechanism};
-use crate::{Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Secret, Success};
+use crate::sasl::{Credential, Mechanism, Responses};
+use crate::{Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Refusal, Secret, Success};
 
 /// Octets of an AUTH command with its initial response, CRLF included (RFC 4954, section 4); a longer response waits
 /// for the backend to ask.
@@ -36,7 +36,7 @@ pub(super) struct SmtpClient {
 /// What was sent and is not answered.
 enum State {
     /// AUTH.
-    Auth(Attempt),
+    Auth(Responses),
     /// Nothing, and nothing will be: the conversation is over, or TLS has it. Keeps what was awaited last.
     Done(&'static str),
     Ehlo,
@@ -47,14 +47,6 @@ enum State {
     StartTls,
     /// XCLIENT, and the lines of it that wait for the answer.
     Xclient(VecDeque<String>),
-}
-
-/// A login under way.
-struct Attempt {
-    /// The responses that the backend has not asked for.
-    unsent: VecDeque<Secret>,
-    /// The first of them went with the command too: a backend that overlooks it may ask.
-    at_once: bool,
 }
 
 impl SmtpClient {
@@ -83,9 +75,15 @@ impl SmtpClient {
                 None => self.ehlo(out),
             },
             (State::Xclient(_), 400..) => return Err(Error::BackendLacks("XCLIENT")),
-            (State::Auth(attempt), 334) => State::Auth(attempt.respond(out)?),
-            (State::Auth(attempt), 235) if attempt.is_all_said() => return Ok(Some(self.success(reply))),
-            (State::Auth(_), 400..) => return Ok(Some(ClientStep::Refused(reply.refusal()))),
+            (State::Auth(mut responses), 334) => {
+                let response = responses.answer(reply.text()).ok_or(Error::BackendProtocol(phase))?;
+                write(out, &[response.expose()]);
+                State::Auth(responses)
+            }
+            (State::Auth(responses), 235) if responses.may_succeed() => return Ok(Some(self.success(reply))),
+            (State::Auth(responses), 400..) => {
+                return Ok(Some(ClientStep::Refused(responses.refusal(reply.refusal()))));
+            }
             _ => return Err(Error::BackendProtocol(phase)),
         };
         Ok(None)
@@ -127,7 +125,10 @@ impl SmtpClient {
             Goal::Login(login) => {
                 let guarded = capabilities.has("XCLIENT") || capabilities.has("XFORWARD");
                 self.guard = guarded.then(|| Guard::new(capabilities.has("CHUNKING")));
-                State::Auth(Attempt::begin(login, &capabilities, out)?)
+                match authenticate(login, &capabilities, out)? {
+                    Some(responses) => State::Auth(responses),
+                    None => return Ok(Some(ClientStep::Refused(Refusal::Cannot))),
+                }
             }
         };
         Ok(None)
@@ -145,46 +146,40 @@ impl SmtpClient {
     }
 }
 
-impl Attempt {
-    fn begin(login: &LoginAtBackend, capabilities: &Capabilities, out: &mut Vec<u8>) -> Result<Self, Error> {
-        if capabilities.takes(Mechanism::Plain) {
-            return Ok(Self::plain(login, out));
-        }
-        if login.authzid.is_some() {
-            return Err(Error::BackendLacks("AUTH PLAIN"));
-        }
-        if !capabilities.takes(Mechanism::Login) {
-            return Err(Error::BackendLacks("AUTH PLAIN or LOGIN"));
-        }
-        write(out, &[b"AUTH LOGIN"]);
-        let unsent = [login.name.as_str().as_bytes(), login.password.expose()].map(encoded).into();
-        Ok(Self { unsent, at_once: false })
+/// Begins the login; none: the backend cannot carry it.
+fn authenticate(
+    login: &LoginAtBackend,
+    capabilities: &Capabilities,
+    out: &mut Vec<u8>,
+) -> Result<Option<Responses>, Error> {
+    let (mechanism, response) = login.message();
+    if capabilities.takes(mechanism) {
+        let at_once = auth(mechanism, &response, out);
+        return Ok(Some(Responses::single(&login.credential, response, at_once)));
     }
+    let Credential::Password(password) = &login.credential else { return Ok(None) };
+    if login.authzid.is_some() {
+        return Err(Error::BackendLacks("AUTH PLAIN"));
+    }
+    if !capabilities.takes(Mechanism::Login) {
+        return Err(Error::BackendLacks("AUTH PLAIN or LOGIN"));
+    }
+    write(out, &[b"AUTH LOGIN"]);
+    Ok(Some(Responses::login(encoded(login.name.as_str().as_bytes()), encoded(password.expose()))))
+}
 
-    fn plain(login: &LoginAtBackend, out: &mut Vec<u8>) -> Self {
-        const COMMAND: &[u8] = b"AUTH PLAIN";
-        let response = sasl::plain(login.authzid.as_ref(), &login.name, &login.password);
-        let around = COMMAND.len().saturating_add(b" \r\n".len());
-        let at_once = response.expose().len().saturating_add(around) <= MAX_AUTH;
-        if at_once {
-            write(out, &[COMMAND, b" ", response.expose()]);
-        } else {
-            write(out, &[COMMAND]);
-        }
-        Self { unsent: [response].into(), at_once }
+/// Writes the command; true: the response went with it.
+fn auth(mechanism: Mechanism, response: &Secret, out: &mut Vec<u8>) -> bool {
+    const COMMAND: &[u8] = b"AUTH ";
+    let mechanism = mechanism.name().as_bytes();
+    let around = COMMAND.len().saturating_add(mechanism.len()).saturating_add(b" \r\n".len());
+    let at_once = response.expose().len().saturating_add(around) <= MAX_AUTH;
+    if at_once {
+        write(out, &[COMMAND, mechanism, b" ", response.expose()]);
+    } else {
+        write(out, &[COMMAND, mechanism]);
     }
-
-    /// Sends the response that the backend asks for.
-    fn respond(mut self, out: &mut Vec<u8>) -> Result<Self, Error> {
-        let response = self.unsent.pop_front().ok_or(Error::BackendProtocol("auth"))?;
-        write(out, &[response.expose()]);
-        Ok(self)
-    }
-
-    /// A yes before all was said is the answer to another question.
-    fn is_all_said(&self) -> bool {
-        self.at_once || self.unsent.is_empty()
-    }
+    at_once
 }
 
 impl Client for SmtpClient {

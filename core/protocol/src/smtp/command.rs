@@ -78,7 +78,7 @@ pub(super) enum Bad {
 fn sasl_code(refused: &sasl::Refused) -> &'static str {
     match refused {
         sasl::Refused::Cancelled => "501 5.7.0",
-        sasl::Refused::EmptyPassword | sasl::Refused::Name(_) => "535 5.7.8",
+        refused if refused.is_of_credentials() => "535 5.7.8",
         _ => "501 5.5.2",
     }
 }

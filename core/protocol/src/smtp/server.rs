@@ -7,12 +7,14 @@ use std::sync::Arc;
 use super::capability;
 use super::command::{self, AUTH_LIMIT, Bad, Command, Hello, Line};
 use super::response::split_enhanced;
-use crate::sasl::{Exchange, Mechanism, Progress};
+use crate::sasl::{Credentials, Exchange, Mechanism, Progress, TokenMechanism};
 use crate::text::{is_http, printable};
 use crate::{Error, Input, Login, LoginOffer, Refusal, Replay, Server, ServerSetting, Step, Success, Then};
 
 /// Octets of a text that is not ours.
 const MAX_TEXT: usize = 400;
+/// What a refusal of credentials says; never more.
+const FAILED: &str = "535 5.7.8 Authentication failed.";
 /// What begins a refusal that shall be taken for no more than that.
 const TEMPORARY: &str = "454 4.7.0";
 
@@ -33,10 +35,14 @@ enum State {
     /// The next line is a command.
     #[default]
     Command,
+    /// A login by a token is with the session: its refusal begins with a challenge.
+    DecidingToken(TokenMechanism),
     /// The next line is a response.
     Exchange(Mechanism, Exchange),
     /// The rest of a line that is too long comes, and is thrown away.
     Rest,
+    /// The client was told what is wrong with its token; the next line says that it heard, and the refusal follows.
+    TokenRefused,
 }
 
 impl SmtpServer {
@@ -62,14 +68,14 @@ impl SmtpServer {
                 }
                 ended
             }
-            State::Command | State::Exchange(..) => true,
+            State::Command | State::DecidingToken(_) | State::Exchange(..) | State::TokenRefused => true,
         }
     }
 
     /// Octets that the next line may have, if it is none that ends the conversation, and what a longer one is told.
     fn limit(&self, bytes: &[u8]) -> Result<(usize, Bad), Error> {
         match self.state {
-            State::Exchange(..) => Ok(AUTH_LIMIT),
+            State::Exchange(..) | State::TokenRefused => Ok(AUTH_LIMIT),
             _ if is_http(bytes) => Err(Error::SpeaksHttp),
             _ => Ok(command::limit(bytes, self.setting.max_command)),
         }
@@ -81,6 +87,10 @@ impl SmtpServer {
             State::Exchange(mechanism, exchange) => {
                 let progress = exchange.respond(line?)?;
                 Ok(self.progress(mechanism, progress, out))
+            }
+            State::TokenRefused => {
+                say(out, FAILED);
+                Ok(None)
             }
             _ => self.command(Command::parse(line?)?, out),
         }
@@ -124,7 +134,7 @@ impl SmtpServer {
     fn offer_all(&self, out: &mut Vec<u8>) {
         let lines = capability::offered(&self.setting);
         let mut said = &*self.setting.hostname;
-        for line in lines {
+        for line in &lines {
             say(out, &format!("250-{said}"));
             said = line;
         }
@@ -139,6 +149,9 @@ impl SmtpServer {
             return Err(Bad::EhloFirst);
         }
         let (mechanism, initial) = command::auth(argument)?;
+        if !self.setting.offers(mechanism) {
+            return Err(Bad::Mechanism);
+        }
         let exchange = Exchange::begin(mechanism);
         let progress = match initial {
             Some(response) => exchange.initial(response)?,
@@ -154,13 +167,15 @@ impl SmtpServer {
                 self.state = State::Exchange(mechanism, exchange);
                 None
             }
-            Progress::Done(said) => Some(Step::Login(Login {
-                name: said.name,
-                authzid: said.authzid,
-                password: said.password,
-                mechanism: mechanism.name(),
-                replay: Replay { ehlo: self.hello.as_ref().and_then(|hello| hello.0.clone()), ..Replay::default() },
-            })),
+            Progress::Done(said) => {
+                let Credentials { authzid, name, credential } = said;
+                if let Some(mechanism) = credential.token_mechanism() {
+                    self.state = State::DecidingToken(mechanism);
+                }
+                let ehlo = self.hello.as_ref().and_then(|hello| hello.0.clone());
+                let replay = Replay { ehlo, ..Replay::default() };
+                Some(Step::Login(Login { name, authzid, credential, mechanism: mechanism.name(), replay }))
+            }
         }
     }
 
@@ -232,9 +247,20 @@ impl Server for SmtpServer {
         out.extend_from_slice(b"\r\n");
     }
 
+    /// One that closes does not wait for the client's answer to a challenge.
     fn refuse(&mut self, refusal: &Refusal, then: Then, out: &mut Vec<u8>) {
+        if let State::DecidingToken(mechanism) = std::mem::take(&mut self.state)
+            && let Some(object) = refusal.error_object(mechanism)
+        {
+            say(out, &format!("334 {}", object.challenge()));
+            if then == Then::TryAgain {
+                self.state = State::TokenRefused;
+                return;
+            }
+        }
         match refusal {
-            Refusal::Credentials => say(out, "535 5.7.8 Authentication failed."),
+            Refusal::Cannot => say(out, "504 5.5.4 The server of this mailbox does not take this mechanism."),
+            Refusal::Credentials | Refusal::Token(_) => say(out, FAILED),
             Refusal::Temporary => say(out, &format!("{TEMPORARY} Temporary failure, please try again later.")),
             Refusal::Told { code, text } => {
                 let code = if code.is_empty() { TEMPORARY } else { code };

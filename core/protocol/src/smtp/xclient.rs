@@ -82,7 +82,7 @@ fn xtext(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ClientInfo, Forward, Name, Replay, Secret};
+    use crate::{ClientInfo, Credential, Forward, Name, Replay, Secret};
 
     const POSTFIX: &[&str] =
         &["NAME", "ADDR", "PROTO", "HELO", "REVERSE_NAME", "PORT", "LOGIN", "DESTADDR", "DESTPORT"];
@@ -91,7 +91,7 @@ mod tests {
         LoginAtBackend {
             name: Name::new(b"siti").unwrap(),
             authzid: None,
-            password: Secret::new(b"demo"),
+            credential: Credential::Password(Secret::new(b"demo")),
             forward: Forward::Xclient,
             client: ClientInfo {
                 address: "[::ffff:192.0.2.7]:50123".parse().unwrap(),

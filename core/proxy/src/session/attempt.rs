@@ -44,7 +44,7 @@ pub(super) struct LoggedIn {
     pub lease: Lease,
 }
 
-/// A client, resolved: whose password it is and whose mailbox is meant.
+/// A client, resolved: whose credential it is and whose mailbox is meant.
 struct Resolved {
     own: Route,
     /// Another one's mailbox, granted by the directory.
@@ -176,7 +176,7 @@ impl Attempt<'_> {
         Ok(LoginAtBackend {
             name: carry(&resolved.own)?,
             authzid: resolved.other.as_ref().map(carry).transpose()?,
-            password: login.password.clone(),
+            credential: login.credential.clone(),
             forward: match forward {
                 Forward::Id => InProtocol::Id,
                 Forward::Xclient => InProtocol::Xclient,
@@ -198,8 +198,10 @@ impl Attempt<'_> {
 /// A login that came to its end, and not to success.
 fn refused(end: ClientStep) -> Error {
     match end {
+        ClientStep::Refused(Refusal::Cannot) => Error::BackendLacksMechanism,
         ClientStep::Refused(Refusal::Credentials) => Error::WrongPassword,
         ClientStep::Refused(Refusal::Told { code, text }) => Error::BackendRefused { code, text },
+        ClientStep::Refused(Refusal::Token(object)) => Error::TokenRefused(object),
         _ => Error::BackendEvasive,
     }
 }
