@@ -40,10 +40,11 @@ IMPLICIT_PROXY_V2 = {"port": postfix.PORTS["submissions_proxy"], "tls": "implici
 
 
 class Offices:
-    """Both mailbox servers with their Postfix; a context manager."""
+    """Both mailbox servers with their Postfix; a context manager. `lines` are more configuration of each Dovecot."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, *, lines: str = "") -> None:
         self.authority = authority
+        self._lines = lines
         self.mailboxes: dict[str, MailboxServer] = {}
         self.mtas: dict[str, Postfix] = {}
         self._running = ExitStack()
@@ -51,7 +52,7 @@ class Offices:
     def __enter__(self) -> Self:
         with ExitStack() as starting:
             for name, accounts in ACCOUNTS.items():
-                lines = postfix.DOVECOT_LINES
+                lines = postfix.DOVECOT_LINES + self._lines
                 self.mailboxes[name] = dovecot.start(starting, self.authority, name, *accounts, lines=lines)
             homes = {account: self.mailboxes[name] for name, accounts in ACCOUNTS.items() for account in accounts}
             for name, server in self.mailboxes.items():

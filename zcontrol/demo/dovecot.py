@@ -237,6 +237,8 @@ login_trusted_networks = 127.0.0.0/8
 haproxy_trusted_networks = 127.0.0.0/8
 passdb {{
   driver = passwd-file
+  # Whoever adds a mechanism for tokens does not want a password to do as one; `none` is the look-up of a recipient.
+  mechanisms = plain login none
   args = {directory}/users
 }}
 userdb {{
