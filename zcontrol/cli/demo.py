@@ -26,6 +26,8 @@ def demo(
     any_ports: Annotated[bool, typer.Option("--any-ports", help="Take any free ports instead.")] = False,
 ) -> None:
     """Start the proxy before two real mailbox servers, on loopback, and say what to try. Ctrl-C ends all of it."""
+    # SIGINT too: whoever starts us in the background leaves it ignored.
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     try:
