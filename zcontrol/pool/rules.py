@@ -102,6 +102,9 @@ def _check_endpoint(service: str, endpoint: pool_pb2.Endpoint) -> Iterator[Fault
         value = getattr(endpoint, field.name)
         if field.enum_type is not None and value not in field.enum_type.values_by_number:
             yield Fault(path=field.name, found=str(value), problem="unknown; take one this control knows")
+    if endpoint.login_style not in (pool_pb2.LOGIN_STYLE_UNSPECIFIED, pool_pb2.LOGIN_STYLE_REPLAY):
+        found = shown(word(pool_pb2.LoginStyle.DESCRIPTOR, endpoint.login_style))
+        yield Fault(path="login_style", found=found, problem='no edge can log in so yet; write "replay"')
     yield from _check_backend_tls(endpoint)
     knowing = FORWARD_SERVICES.get(endpoint.forward, (service,))
     if service not in knowing:

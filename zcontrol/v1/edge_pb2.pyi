@@ -179,6 +179,7 @@ class EdgeUpdate(_message.Message):
     CHANGE_FIELD_NUMBER: _builtins.int
     INVALIDATION_FIELD_NUMBER: _builtins.int
     MEMBERS_DOWN_FIELD_NUMBER: _builtins.int
+    VERIFIERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def snapshot(self) -> Global___Snapshot: ...
     @_builtins.property
@@ -187,6 +188,8 @@ class EdgeUpdate(_message.Message):
     def invalidation(self) -> Global___Invalidation: ...
     @_builtins.property
     def members_down(self) -> Global___MembersDown: ...
+    @_builtins.property
+    def verifiers(self) -> Global___Verifiers: ...
     def __init__(
         self,
         *,
@@ -194,16 +197,41 @@ class EdgeUpdate(_message.Message):
         change: Global___Change | None = ...,
         invalidation: Global___Invalidation | None = ...,
         members_down: Global___MembersDown | None = ...,
+        verifiers: Global___Verifiers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "change", "invalidation", "members_down"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "change", "invalidation", "members_down", "verifiers"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
 Global___EdgeUpdate: _TypeAlias = EdgeUpdate  # noqa: Y015
+
+@_typing.final
+class Verifiers(_message.Message):
+    """What `RouteService.Verify` can prove: told before the first Snapshot of a stream, and again when it changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSWORDS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    passwords: _builtins.bool
+    tokens: _builtins.bool
+    def __init__(
+        self,
+        *,
+        passwords: _builtins.bool = ...,
+        tokens: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passwords", b"passwords", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Verifiers: _TypeAlias = Verifiers  # noqa: Y015
 
 @_typing.final
 class Snapshot(_message.Message):

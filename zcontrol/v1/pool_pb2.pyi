@@ -97,13 +97,25 @@ class _LoginStyleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LoginStyle
     DESCRIPTOR: _descriptor.EnumDescriptor
     LOGIN_STYLE_UNSPECIFIED: _LoginStyle.ValueType  # 0
     LOGIN_STYLE_REPLAY: _LoginStyle.ValueType  # 1
-    """The client's own password, checked by the backend."""
+    """The client's own credentials, whatever they are, checked by the backend."""
+    LOGIN_STYLE_TOKEN: _LoginStyle.ValueType  # 2
+    """Tokens alone (XOAUTH2, OAUTHBEARER), checked by the backend: passwords never reach it."""
+    LOGIN_STYLE_VERIFY_THEN_MASTER: _LoginStyle.ValueType  # 3
+    """Control or a client certificate proves the client; then a master user logs in as it (authzid)."""
+    LOGIN_STYLE_VERIFY_THEN_XCLIENT: _LoginStyle.ValueType  # 4
+    """The same; then XCLIENT LOGIN tells the backend who it is. Submission endpoints with `forward = "xclient"` only."""
 
 class LoginStyle(_LoginStyle, metaclass=_LoginStyleEnumTypeWrapper): ...
 
 LOGIN_STYLE_UNSPECIFIED: LoginStyle.ValueType  # 0
 LOGIN_STYLE_REPLAY: LoginStyle.ValueType  # 1
-"""The client's own password, checked by the backend."""
+"""The client's own credentials, whatever they are, checked by the backend."""
+LOGIN_STYLE_TOKEN: LoginStyle.ValueType  # 2
+"""Tokens alone (XOAUTH2, OAUTHBEARER), checked by the backend: passwords never reach it."""
+LOGIN_STYLE_VERIFY_THEN_MASTER: LoginStyle.ValueType  # 3
+"""Control or a client certificate proves the client; then a master user logs in as it (authzid)."""
+LOGIN_STYLE_VERIFY_THEN_XCLIENT: LoginStyle.ValueType  # 4
+"""The same; then XCLIENT LOGIN tells the backend who it is. Submission endpoints with `forward = "xclient"` only."""
 Global___LoginStyle: _TypeAlias = LoginStyle  # noqa: Y015
 
 class _Forward:
@@ -299,6 +311,7 @@ class Endpoint(_message.Message):
     PIN_SHA256_FIELD_NUMBER: _builtins.int
     LOGIN_STYLE_FIELD_NUMBER: _builtins.int
     FORWARD_FIELD_NUMBER: _builtins.int
+    MASTER_USER_FIELD_NUMBER: _builtins.int
     port: _builtins.int
     """TCP port."""
     tls: Global___BackendTls.ValueType
@@ -313,6 +326,8 @@ class Endpoint(_message.Message):
     """How we log in there; unset: replay."""
     forward: Global___Forward.ValueType
     """How the client's address is told; unset: none."""
+    master_user: _builtins.str
+    """[verify_then_master] Which of the edge's `master_users` logs in; empty: the only one."""
     def __init__(
         self,
         *,
@@ -323,10 +338,11 @@ class Endpoint(_message.Message):
         pin_sha256: _builtins.str = ...,
         login_style: Global___LoginStyle.ValueType = ...,
         forward: Global___Forward.ValueType = ...,
+        master_user: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "login_style", b"login_style", "pin_sha256", b"pin_sha256", "port", b"port", "tls", b"tls", "verify", b"verify", "verify_name", b"verify_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "login_style", b"login_style", "master_user", b"master_user", "pin_sha256", b"pin_sha256", "port", b"port", "tls", b"tls", "verify", b"verify", "verify_name", b"verify_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

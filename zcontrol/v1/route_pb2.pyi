@@ -208,6 +208,207 @@ class Fault(_message.Message):
 Global___Fault: _TypeAlias = Fault  # noqa: Y015
 
 @_typing.final
+class VerifyBatch(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PROOFS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Chosen by the edge, echoed in the replies."""
+    @_builtins.property
+    def proofs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Proof]:
+        """At most 64."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        proofs: _abc.Iterable[Global___Proof] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "proofs", b"proofs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyBatch: _TypeAlias = VerifyBatch  # noqa: Y015
+
+@_typing.final
+class Proof(_message.Message):
+    """A client's credential, and what it is to prove."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    TLS_VERSION_FIELD_NUMBER: _builtins.int
+    EHLO_FIELD_NUMBER: _builtins.int
+    password: _builtins.bytes
+    """Secret; empty: refused."""
+    token: _builtins.bytes
+    """Secret; a bearer token (RFC 6750)."""
+    account: _builtins.str
+    """The account that the edge's route names, normalised; empty: it has none, the token tells."""
+    service: _builtins.str
+    """imap, pop3, submission …"""
+    client_address: _builtins.str
+    """The client's, without port."""
+    attempt: _builtins.int
+    """Logins that this connection has tried, this one included."""
+    tls_version: _builtins.str
+    """`TLSv1.3`; empty: none."""
+    ehlo: _builtins.str
+    """What the client called itself in EHLO; empty: nothing."""
+    @_builtins.property
+    def question(self) -> Global___Question:
+        """Whose it is, as the client typed it, with what qualifies it; no login: the token tells."""
+
+    def __init__(
+        self,
+        *,
+        question: Global___Question | None = ...,
+        password: _builtins.bytes = ...,
+        token: _builtins.bytes = ...,
+        account: _builtins.str = ...,
+        service: _builtins.str = ...,
+        client_address: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        tls_version: _builtins.str = ...,
+        ehlo: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "password", b"password", "question", b"question", "token", b"token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempt", b"attempt", "client_address", b"client_address", "credential", b"credential", "ehlo", b"ehlo", "password", b"password", "question", b"question", "service", b"service", "tls_version", b"tls_version", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["password", "token"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___Proof: _TypeAlias = Proof  # noqa: Y015
+
+@_typing.final
+class VerifyReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Verdict]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        verdicts: _abc.Iterable[Global___Verdict] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyReply: _TypeAlias = VerifyReply  # noqa: Y015
+
+@_typing.final
+class Verdict(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROOF_FIELD_NUMBER: _builtins.int
+    VERIFIED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    proof: _builtins.int
+    """Index into the batch's proofs."""
+    @_builtins.property
+    def verified(self) -> Global___Verified: ...
+    @_builtins.property
+    def refused(self) -> Global___Refused: ...
+    @_builtins.property
+    def fault(self) -> Global___Fault:
+        """Nobody could tell, or nothing verifies such credentials: a temporary failure, never a wrong password."""
+
+    def __init__(
+        self,
+        *,
+        proof: _builtins.int = ...,
+        verified: Global___Verified | None = ...,
+        refused: Global___Refused | None = ...,
+        fault: Global___Fault | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "refused", b"refused", "result", b"result", "verified", b"verified"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "proof", b"proof", "refused", b"refused", "result", b"result", "verified", b"verified"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["verified", "refused", "fault"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+@_typing.final
+class Verified(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
+    BACKEND_LOGIN_FIELD_NUMBER: _builtins.int
+    BACKEND_PASSWORD_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """The account that the credential proved, normalised. The edge lets it act as another only as the routes grant it."""
+    home: _builtins.str
+    """The rest is set where the verifier itself says how to log in (auth_http), and good for this login only.
+    The name of a backend or group; empty: the route's.
+    """
+    backend_login: _builtins.str
+    """The name to log in with at the backend; empty: the route's."""
+    backend_password: _builtins.bytes
+    """Secret; the password to log in with at the backend; empty: the client's own."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        home: _builtins.str = ...,
+        backend_login: _builtins.str = ...,
+        backend_password: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "backend_login", b"backend_login", "backend_password", b"backend_password", "home", b"home"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Verified: _TypeAlias = Verified  # noqa: Y015
+
+@_typing.final
+class Refused(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """For the record, never for the client: to it a wrong password, an unknown name and a locked account are one."""
+    expired: _builtins.bool
+    """The password was the right one, and has expired: the client may know."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        expired: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expired", b"expired", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refused: _TypeAlias = Refused  # noqa: Y015
+
+@_typing.final
 class Route(_message.Message):
     """Where an account lives. In memcached a route is sealed, see zcontrol.routing.cache."""
 
@@ -224,6 +425,7 @@ class Route(_message.Message):
     SOFT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
     HARD_TTL_SECONDS_FIELD_NUMBER: _builtins.int
     LOOKED_UP_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """The one normalised name: limits, hashing, kicks and records use it, e.g. `siti@tgg.net.id`."""
     account_id: _builtins.str
@@ -241,6 +443,10 @@ class Route(_message.Message):
     """Serve without asking until then, in seconds from the moment the answer was made."""
     hard_ttl_seconds: _builtins.int
     """Serve until then only while the directory cannot be reached."""
+    verify: _builtins.bool
+    """Whoever logs in must be verified first, whatever the login style, and the verdict says where to (auth_http in verify
+    mode).
+    """
     @_builtins.property
     def may_act_as(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Accounts this one may act as (authzid), normalised."""
@@ -267,10 +473,11 @@ class Route(_message.Message):
         soft_ttl_seconds: _builtins.int = ...,
         hard_ttl_seconds: _builtins.int = ...,
         looked_up: _timestamp_pb2.Timestamp | None = ...,
+        verify: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["looked_up", b"looked_up"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_id", b"account_id", "allowed_nets", b"allowed_nets", "backend_login", b"backend_login", "hard_ttl_seconds", b"hard_ttl_seconds", "home", b"home", "login_style", b"login_style", "looked_up", b"looked_up", "may_act_as", b"may_act_as", "soft_ttl_seconds", b"soft_ttl_seconds", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_id", b"account_id", "allowed_nets", b"allowed_nets", "backend_login", b"backend_login", "hard_ttl_seconds", b"hard_ttl_seconds", "home", b"home", "login_style", b"login_style", "looked_up", b"looked_up", "may_act_as", b"may_act_as", "soft_ttl_seconds", b"soft_ttl_seconds", "status", b"status", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

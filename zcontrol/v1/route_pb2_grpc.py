@@ -39,6 +39,11 @@ class RouteServiceStub:
                 request_serializer=zcontrol_dot_v1_dot_route__pb2.LookupBatch.SerializeToString,
                 response_deserializer=zcontrol_dot_v1_dot_route__pb2.LookupReply.FromString,
                 _registered_method=True)
+        self.Verify = channel.stream_stream(
+                '/zcontrol.v1.RouteService/Verify',
+                request_serializer=zcontrol_dot_v1_dot_route__pb2.VerifyBatch.SerializeToString,
+                response_deserializer=zcontrol_dot_v1_dot_route__pb2.VerifyReply.FromString,
+                _registered_method=True)
         self.Explain = channel.unary_unary(
                 '/zcontrol.v1.RouteService/Explain',
                 request_serializer=zcontrol_dot_v1_dot_route__pb2.ExplainRequest.SerializeToString,
@@ -57,6 +62,15 @@ class RouteServiceServicer:
     def Lookup(self, request_iterator, context):
         """An edge's only way in. Batches may be answered out of order and one batch in several replies; every question of a
         batch gets exactly one answer. An edge keeps at most four batches in flight on a stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Verify(self, request_iterator, context):
+        """Does this credential prove this account? An edge's only way to log somebody in whom the backend does not check
+        itself. Batches as of Lookup, on a stream of their own, for what they carry is secret: nothing of it is kept, cached
+        or logged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,6 +97,11 @@ def add_RouteServiceServicer_to_server(servicer, server):
                     servicer.Lookup,
                     request_deserializer=zcontrol_dot_v1_dot_route__pb2.LookupBatch.FromString,
                     response_serializer=zcontrol_dot_v1_dot_route__pb2.LookupReply.SerializeToString,
+            ),
+            'Verify': grpc.stream_stream_rpc_method_handler(
+                    servicer.Verify,
+                    request_deserializer=zcontrol_dot_v1_dot_route__pb2.VerifyBatch.FromString,
+                    response_serializer=zcontrol_dot_v1_dot_route__pb2.VerifyReply.SerializeToString,
             ),
             'Explain': grpc.unary_unary_rpc_method_handler(
                     servicer.Explain,
@@ -122,6 +141,33 @@ class RouteService:
             '/zcontrol.v1.RouteService/Lookup',
             zcontrol_dot_v1_dot_route__pb2.LookupBatch.SerializeToString,
             zcontrol_dot_v1_dot_route__pb2.LookupReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Verify(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/zcontrol.v1.RouteService/Verify',
+            zcontrol_dot_v1_dot_route__pb2.VerifyBatch.SerializeToString,
+            zcontrol_dot_v1_dot_route__pb2.VerifyReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,11 @@ class RouteServiceStub:
     """An edge's only way in. Batches may be answered out of order and one batch in several replies; every question of a
     batch gets exactly one answer. An edge keeps at most four batches in flight on a stream.
     """
+    Verify: _grpc.StreamStreamMultiCallable[_route_pb2.VerifyBatch, _route_pb2.VerifyReply]
+    """Does this credential prove this account? An edge's only way to log somebody in whom the backend does not check
+    itself. Batches as of Lookup, on a stream of their own, for what they carry is secret: nothing of it is kept, cached
+    or logged.
+    """
     Explain: _grpc.UnaryUnaryMultiCallable[_route_pb2.ExplainRequest, _route_pb2.ExplainResponse]
     """For people: how a name was normalised, qualified, looked up, cached, and which backend it would reach and why."""
     Invalidate: _grpc.UnaryUnaryMultiCallable[_route_pb2.InvalidateRequest, _route_pb2.InvalidateResponse]
@@ -46,6 +51,11 @@ class RouteServiceAsyncStub(RouteServiceStub):
     Lookup: _aio.StreamStreamMultiCallable[_route_pb2.LookupBatch, _route_pb2.LookupReply]  # type: ignore[assignment]
     """An edge's only way in. Batches may be answered out of order and one batch in several replies; every question of a
     batch gets exactly one answer. An edge keeps at most four batches in flight on a stream.
+    """
+    Verify: _aio.StreamStreamMultiCallable[_route_pb2.VerifyBatch, _route_pb2.VerifyReply]  # type: ignore[assignment]
+    """Does this credential prove this account? An edge's only way to log somebody in whom the backend does not check
+    itself. Batches as of Lookup, on a stream of their own, for what they carry is secret: nothing of it is kept, cached
+    or logged.
     """
     Explain: _aio.UnaryUnaryMultiCallable[_route_pb2.ExplainRequest, _route_pb2.ExplainResponse]  # type: ignore[assignment]
     """For people: how a name was normalised, qualified, looked up, cached, and which backend it would reach and why."""
@@ -61,6 +71,17 @@ class RouteServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_route_pb2.LookupReply], _abc.AsyncIterator[_route_pb2.LookupReply]]:
         """An edge's only way in. Batches may be answered out of order and one batch in several replies; every question of a
         batch gets exactly one answer. An edge keeps at most four batches in flight on a stream.
+        """
+
+    @_abc_1.abstractmethod
+    def Verify(
+        self,
+        request_iterator: _MaybeAsyncIterator[_route_pb2.VerifyBatch],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_route_pb2.VerifyReply], _abc.AsyncIterator[_route_pb2.VerifyReply]]:
+        """Does this credential prove this account? An edge's only way to log somebody in whom the backend does not check
+        itself. Batches as of Lookup, on a stream of their own, for what they carry is secret: nothing of it is kept, cached
+        or logged.
         """
 
     @_abc_1.abstractmethod

@@ -83,7 +83,7 @@ async fn take(shared: &Shared, update: Option<Update>) -> Option<Report> {
             None
         }
         // Of a younger control; what it needs answered it would not send to an edge that cannot.
-        None => None,
+        Some(Update::Verifiers(_)) | None => None,
     }
 }
 

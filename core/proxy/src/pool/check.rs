@@ -175,8 +175,11 @@ fn endpoint(backend: &wire::Backend, service: Service, it: &wire::Endpoint) -> R
     let unknown = |field| BadPool::Unknown { backend: backend.name.clone(), field };
     let port = u16::try_from(it.port).ok().filter(|&port| port != 0);
     let verify = wire::Verify::try_from(it.verify).map_err(|_| unknown("verify"))?;
-    // The only one there is; another would log users in by a way this edge cannot go.
-    wire::LoginStyle::try_from(it.login_style).map_err(|_| unknown("login_style"))?;
+    // Another would log users in by a way this edge cannot go.
+    let style = wire::LoginStyle::try_from(it.login_style);
+    if !matches!(style, Ok(wire::LoginStyle::Unspecified | wire::LoginStyle::Replay)) {
+        return Err(unknown("login_style"));
+    }
     Ok(Endpoint {
         service,
         port: port.ok_or_else(|| BadPool::Port(backend.name.clone()))?,

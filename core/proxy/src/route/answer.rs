@@ -71,7 +71,8 @@ fn route_of(route: wire::Route) -> Result<Found, Error> {
         Ok(wire::AccountStatus::Maintenance) => Status::Maintenance,
         Err(_) => return Err(not_understood("an account status this edge does not know")),
     };
-    if wire::LoginStyle::try_from(route.login_style).is_err() {
+    let style = wire::LoginStyle::try_from(route.login_style);
+    if !matches!(style, Ok(wire::LoginStyle::Unspecified | wire::LoginStyle::Replay)) || route.verify {
         return Err(not_understood("a login style this edge does not know"));
     }
     if route.account.is_empty() {
