@@ -134,9 +134,14 @@ impl EdgeService for Streams<EdgeReport, EdgeUpdate> {
 #[async_trait]
 impl RouteService for Streams<LookupBatch, LookupReply> {
     type LookupStream = ReceiverStream<Result<LookupReply, Status>>;
+    type VerifyStream = ReceiverStream<Result<VerifyReply, Status>>;
 
     async fn lookup(&self, request: Request<Streaming<LookupBatch>>) -> Result<Response<Self::LookupStream>, Status> {
         self.open(request).await
+    }
+
+    async fn verify(&self, _: Request<Streaming<VerifyBatch>>) -> Result<Response<Self::VerifyStream>, Status> {
+        Err(Status::unimplemented("nothing verifies here"))
     }
 
     async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
