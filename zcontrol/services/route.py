@@ -76,6 +76,15 @@ class RouteService(route_pb2_grpc.RouteServiceServicer):
                 return
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"a batch has at most {QUESTIONS_A_BATCH} questions")
 
+    async def Verify(  # type: ignore[override]  # noqa: N802 - gRPC's name
+        self,
+        request_iterator: AsyncIterator[route_pb2.VerifyBatch],
+        context: grpc.aio.ServicerContext[route_pb2.VerifyBatch, route_pb2.VerifyReply],
+    ) -> None:
+        """No verifier can be configured yet."""
+        del request_iterator
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "nothing verifies credentials here")
+
     async def Explain(  # noqa: N802 - gRPC's name
         self,
         request: route_pb2.ExplainRequest,
