@@ -32,3 +32,7 @@ STALE_SERVED: Final = Counter(
     "zproxy_route_stale_served", "Routes served past their soft TTL because the directory could not be reached"
 )
 INVALIDATIONS: Final = Counter("zproxy_route_invalidations", "Invalidations of routes")
+
+VERIFIED: Final = Counter("zproxy_verified", "Credentials that somebody was to be proved by", ["credential", "result"])
+# password | token | none; verified | refused | fault
+VERIFY_SECONDS: Final = Histogram("zproxy_verify_seconds", "Time of a verdict", ["credential"])

@@ -1,0 +1,1 @@
+"""Who may do what: here a client's credential is proved."""
