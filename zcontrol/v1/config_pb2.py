@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from zcontrol.v1 import pool_pb2 as zcontrol_dot_v1_dot_pool__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18zcontrol/v1/config.proto\x12\x0bzcontrol.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16zcontrol/v1/pool.proto\"\xeb\x04\n\x06\x43onfig\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\x17\n\x0fstate_directory\x18\x02 \x01(\t\x12(\n\tlisteners\x18\x03 \x03(\x0b\x32\x15.zcontrol.v1.Listener\x12.\n\x0c\x63\x65rtificates\x18\x04 \x03(\x0b\x32\x18.zcontrol.v1.Certificate\x12#\n\x06limits\x18\x05 \x01(\x0b\x32\x13.zcontrol.v1.Limits\x12\'\n\x08timeouts\x18\x06 \x01(\x0b\x32\x15.zcontrol.v1.Timeouts\x12\x34\n\x0b\x62\x61\x63kend_tls\x18\x07 \x01(\x0b\x32\x1f.zcontrol.v1.BackendTlsSettings\x12#\n\x06health\x18\x08 \x01(\x0b\x32\x13.zcontrol.v1.Health\x12\x1d\n\x03log\x18\t \x01(\x0b\x32\x10.zcontrol.v1.Log\x12\x1d\n\x03\x61pi\x18\n \x01(\x0b\x32\x10.zcontrol.v1.Api\x12)\n\tdirectory\x18\x0b \x01(\x0b\x32\x16.zcontrol.v1.Directory\x12!\n\x05names\x18\x0c \x01(\x0b\x32\x12.zcontrol.v1.Names\x12!\n\x05\x63\x61\x63he\x18\r \x01(\x0b\x32\x12.zcontrol.v1.Cache\x12&\n\x08\x62\x61\x63kends\x18\x0e \x03(\x0b\x32\x14.zcontrol.v1.Backend\x12\"\n\x06groups\x18\x0f \x03(\x0b\x32\x12.zcontrol.v1.Group\x12\'\n\x08\x64\x65\x66\x61ults\x18\x10 \x01(\x0b\x32\x15.zcontrol.v1.Defaults\x12\x0f\n\x07threads\x18\x11 \x01(\r\"\xcd\x01\n\x08Listener\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x08protocol\x18\x02 \x01(\x0e\x32\x15.zcontrol.v1.Protocol\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12%\n\x03tls\x18\x04 \x01(\x0e\x32\x18.zcontrol.v1.ListenerTls\x12\x1f\n\x04\x61lpn\x18\x05 \x01(\x0e\x32\x11.zcontrol.v1.Alpn\x12\x1b\n\x13proxy_protocol_from\x18\x06 \x03(\t\x12\x14\n\x0cplaintext_ok\x18\x07 \x01(\x08\"Y\n\x0b\x43\x65rtificate\x12\x18\n\x10\x63\x65rtificate_file\x18\x01 \x01(\t\x12\x10\n\x08key_file\x18\x02 \x01(\t\x12\r\n\x05names\x18\x03 \x03(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x04 \x01(\x08\"\xb5\x01\n\x06Limits\x12\x10\n\x08sessions\x18\x01 \x01(\r\x12\x1c\n\x14sessions_per_address\x18\x02 \x01(\r\x12\x0f\n\x07trusted\x18\x03 \x03(\t\x12\x16\n\x0elogin_attempts\x18\x04 \x01(\r\x12\x14\n\x0c\x62\x61\x64_commands\x18\x05 \x01(\r\x12\x0c\n\x04line\x18\x06 \x01(\x04\x12\x15\n\rcached_routes\x18\x07 \x01(\r\x12\x17\n\x0fpending_lookups\x18\x08 \x01(\r\"\x8c\x04\n\x08Timeouts\x12(\n\x05login\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\thandshake\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06lookup\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x63onnect\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rbackend_login\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\timap_idle\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tpop3_idle\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fsubmission_idle\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12\x61uth_failure_delay\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08tcp_user\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08shutdown\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"%\n\x12\x42\x61\x63kendTlsSettings\x12\x0f\n\x07\x63\x61_file\x18\x01 \x01(\t\"}\n\x06Health\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x66\x61ll\x18\x03 \x01(\r\x12\x0c\n\x04rise\x18\x04 \x01(\r\"\x16\n\x03Log\x12\x0f\n\x07records\x18\x01 \x01(\t\"*\n\x03\x41pi\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nreflection\x18\x02 \x01(\x08\"m\n\tDirectory\x12*\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1a.zcontrol.v1.FileDirectoryH\x00\x12*\n\x04ldap\x18\x02 \x01(\x0b\x32\x1a.zcontrol.v1.LdapDirectoryH\x00\x42\x08\n\x06source\"\x1d\n\rFileDirectory\x12\x0c\n\x04path\x18\x01 \x01(\t\"\xcc\x02\n\rLdapDirectory\x12\x0c\n\x04urls\x18\x01 \x03(\t\x12!\n\x03tls\x18\x02 \x01(\x0e\x32\x14.zcontrol.v1.LdapTls\x12\x0f\n\x07\x63\x61_file\x18\x03 \x01(\t\x12\x0f\n\x07\x62ind_dn\x18\x04 \x01(\t\x12\x1a\n\rbind_password\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04\x62\x61se\x18\x06 \x01(\t\x12\'\n\x06preset\x18\x07 \x01(\x0e\x32\x17.zcontrol.v1.LdapPreset\x12/\n\nattributes\x18\x08 \x01(\x0b\x32\x1b.zcontrol.v1.LdapAttributes\x12\x0e\n\x06\x66ilter\x18\t \x01(\t\x12\x13\n\x0b\x63onnections\x18\n \x01(\r\x12*\n\x07timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64omain_base\x18\x0c \x01(\t\"\x87\x01\n\x0eLdapAttributes\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\x0c\n\x04home\x18\x04 \x01(\t\x12\x0e\n\x06status\x18\x05 \x01(\t\x12\x15\n\rbackend_login\x18\x06 \x01(\t\x12\x12\n\nmay_act_as\x18\x07 \x01(\t\"\xef\x02\n\x05Names\x12\x16\n\x0e\x64\x65\x66\x61ult_domain\x18\x01 \x01(\t\x12/\n\rvirtual_hosts\x18\x02 \x03(\x0b\x32\x18.zcontrol.v1.VirtualHost\x12\x18\n\x10\x64\x65tail_separator\x18\x03 \x01(\t\x12\x16\n\x0estrip_suffixes\x18\x04 \x03(\t\x12?\n\x0fwindows_domains\x18\x05 \x03(\x0b\x32&.zcontrol.v1.Names.WindowsDomainsEntry\x12=\n\x0e\x64omain_aliases\x18\x06 \x03(\x0b\x32%.zcontrol.v1.Names.DomainAliasesEntry\x1a\x35\n\x13WindowsDomainsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x34\n\x12\x44omainAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\",\n\x0bVirtualHost\x12\r\n\x05hosts\x18\x01 \x03(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\"\xf9\x01\n\x05\x43\x61\x63he\x12\x11\n\tmemcached\x18\x01 \x03(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\x08seal_key\x18\x03 \x01(\tB\x03\x80\x01\x01\x12+\n\x08soft_ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08hard_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cnegative_ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x65ntries\x18\x07 \x01(\r*c\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x11\n\rPROTOCOL_IMAP\x10\x01\x12\x11\n\rPROTOCOL_POP3\x10\x02\x12\x17\n\x13PROTOCOL_SUBMISSION\x10\x03*\xa4\x01\n\x0bListenerTls\x12\x1c\n\x18LISTENER_TLS_UNSPECIFIED\x10\x00\x12\x14\n\x10LISTENER_TLS_OFF\x10\x01\x12\x19\n\x15LISTENER_TLS_IMPLICIT\x10\x02\x12\"\n\x1eLISTENER_TLS_STARTTLS_REQUIRED\x10\x03\x12\"\n\x1eLISTENER_TLS_STARTTLS_OPTIONAL\x10\x04*>\n\x04\x41lpn\x12\x14\n\x10\x41LPN_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x41LPN_STRICT\x10\x01\x12\x0f\n\x0b\x41LPN_IGNORE\x10\x02*L\n\x07LdapTls\x12\x18\n\x14LDAP_TLS_UNSPECIFIED\x10\x00\x12\x10\n\x0cLDAP_TLS_OFF\x10\x01\x12\x15\n\x11LDAP_TLS_STARTTLS\x10\x02*Z\n\nLdapPreset\x12\x1b\n\x17LDAP_PRESET_UNSPECIFIED\x10\x00\x12\x17\n\x13LDAP_PRESET_GENERIC\x10\x01\x12\x16\n\x12LDAP_PRESET_ZIMBRA\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18zcontrol/v1/config.proto\x12\x0bzcontrol.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16zcontrol/v1/pool.proto\"\x8c\x05\n\x06\x43onfig\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\x17\n\x0fstate_directory\x18\x02 \x01(\t\x12(\n\tlisteners\x18\x03 \x03(\x0b\x32\x15.zcontrol.v1.Listener\x12.\n\x0c\x63\x65rtificates\x18\x04 \x03(\x0b\x32\x18.zcontrol.v1.Certificate\x12#\n\x06limits\x18\x05 \x01(\x0b\x32\x13.zcontrol.v1.Limits\x12\'\n\x08timeouts\x18\x06 \x01(\x0b\x32\x15.zcontrol.v1.Timeouts\x12\x34\n\x0b\x62\x61\x63kend_tls\x18\x07 \x01(\x0b\x32\x1f.zcontrol.v1.BackendTlsSettings\x12#\n\x06health\x18\x08 \x01(\x0b\x32\x13.zcontrol.v1.Health\x12\x1d\n\x03log\x18\t \x01(\x0b\x32\x10.zcontrol.v1.Log\x12\x1d\n\x03\x61pi\x18\n \x01(\x0b\x32\x10.zcontrol.v1.Api\x12)\n\tdirectory\x18\x0b \x01(\x0b\x32\x16.zcontrol.v1.Directory\x12!\n\x05names\x18\x0c \x01(\x0b\x32\x12.zcontrol.v1.Names\x12!\n\x05\x63\x61\x63he\x18\r \x01(\x0b\x32\x12.zcontrol.v1.Cache\x12&\n\x08\x62\x61\x63kends\x18\x0e \x03(\x0b\x32\x14.zcontrol.v1.Backend\x12\"\n\x06groups\x18\x0f \x03(\x0b\x32\x12.zcontrol.v1.Group\x12\'\n\x08\x64\x65\x66\x61ults\x18\x10 \x01(\x0b\x32\x15.zcontrol.v1.Defaults\x12\x0f\n\x07threads\x18\x11 \x01(\r\x12\x1f\n\x04sasl\x18\x1c \x01(\x0b\x32\x11.zcontrol.v1.Sasl\"\xcd\x01\n\x08Listener\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x08protocol\x18\x02 \x01(\x0e\x32\x15.zcontrol.v1.Protocol\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12%\n\x03tls\x18\x04 \x01(\x0e\x32\x18.zcontrol.v1.ListenerTls\x12\x1f\n\x04\x61lpn\x18\x05 \x01(\x0e\x32\x11.zcontrol.v1.Alpn\x12\x1b\n\x13proxy_protocol_from\x18\x06 \x03(\t\x12\x14\n\x0cplaintext_ok\x18\x07 \x01(\x08\"Y\n\x0b\x43\x65rtificate\x12\x18\n\x10\x63\x65rtificate_file\x18\x01 \x01(\t\x12\x10\n\x08key_file\x18\x02 \x01(\t\x12\r\n\x05names\x18\x03 \x03(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x04 \x01(\x08\"\xb5\x01\n\x06Limits\x12\x10\n\x08sessions\x18\x01 \x01(\r\x12\x1c\n\x14sessions_per_address\x18\x02 \x01(\r\x12\x0f\n\x07trusted\x18\x03 \x03(\t\x12\x16\n\x0elogin_attempts\x18\x04 \x01(\r\x12\x14\n\x0c\x62\x61\x64_commands\x18\x05 \x01(\r\x12\x0c\n\x04line\x18\x06 \x01(\x04\x12\x15\n\rcached_routes\x18\x07 \x01(\r\x12\x17\n\x0fpending_lookups\x18\x08 \x01(\r\"\x18\n\x04Sasl\x12\x10\n\x08max_line\x18\x02 \x01(\x04\"\x8c\x04\n\x08Timeouts\x12(\n\x05login\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\thandshake\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06lookup\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x63onnect\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rbackend_login\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\timap_idle\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tpop3_idle\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fsubmission_idle\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12\x61uth_failure_delay\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08tcp_user\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08shutdown\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"%\n\x12\x42\x61\x63kendTlsSettings\x12\x0f\n\x07\x63\x61_file\x18\x01 \x01(\t\"}\n\x06Health\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x66\x61ll\x18\x03 \x01(\r\x12\x0c\n\x04rise\x18\x04 \x01(\r\"\x16\n\x03Log\x12\x0f\n\x07records\x18\x01 \x01(\t\"*\n\x03\x41pi\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nreflection\x18\x02 \x01(\x08\"m\n\tDirectory\x12*\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1a.zcontrol.v1.FileDirectoryH\x00\x12*\n\x04ldap\x18\x02 \x01(\x0b\x32\x1a.zcontrol.v1.LdapDirectoryH\x00\x42\x08\n\x06source\"\x1d\n\rFileDirectory\x12\x0c\n\x04path\x18\x01 \x01(\t\"\xcc\x02\n\rLdapDirectory\x12\x0c\n\x04urls\x18\x01 \x03(\t\x12!\n\x03tls\x18\x02 \x01(\x0e\x32\x14.zcontrol.v1.LdapTls\x12\x0f\n\x07\x63\x61_file\x18\x03 \x01(\t\x12\x0f\n\x07\x62ind_dn\x18\x04 \x01(\t\x12\x1a\n\rbind_password\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04\x62\x61se\x18\x06 \x01(\t\x12\'\n\x06preset\x18\x07 \x01(\x0e\x32\x17.zcontrol.v1.LdapPreset\x12/\n\nattributes\x18\x08 \x01(\x0b\x32\x1b.zcontrol.v1.LdapAttributes\x12\x0e\n\x06\x66ilter\x18\t \x01(\t\x12\x13\n\x0b\x63onnections\x18\n \x01(\r\x12*\n\x07timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64omain_base\x18\x0c \x01(\t\"\x87\x01\n\x0eLdapAttributes\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\x0c\n\x04home\x18\x04 \x01(\t\x12\x0e\n\x06status\x18\x05 \x01(\t\x12\x15\n\rbackend_login\x18\x06 \x01(\t\x12\x12\n\nmay_act_as\x18\x07 \x01(\t\"\xef\x02\n\x05Names\x12\x16\n\x0e\x64\x65\x66\x61ult_domain\x18\x01 \x01(\t\x12/\n\rvirtual_hosts\x18\x02 \x03(\x0b\x32\x18.zcontrol.v1.VirtualHost\x12\x18\n\x10\x64\x65tail_separator\x18\x03 \x01(\t\x12\x16\n\x0estrip_suffixes\x18\x04 \x03(\t\x12?\n\x0fwindows_domains\x18\x05 \x03(\x0b\x32&.zcontrol.v1.Names.WindowsDomainsEntry\x12=\n\x0e\x64omain_aliases\x18\x06 \x03(\x0b\x32%.zcontrol.v1.Names.DomainAliasesEntry\x1a\x35\n\x13WindowsDomainsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x34\n\x12\x44omainAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\",\n\x0bVirtualHost\x12\r\n\x05hosts\x18\x01 \x03(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\"\xf9\x01\n\x05\x43\x61\x63he\x12\x11\n\tmemcached\x18\x01 \x03(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\x08seal_key\x18\x03 \x01(\tB\x03\x80\x01\x01\x12+\n\x08soft_ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08hard_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cnegative_ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x65ntries\x18\x07 \x01(\r*c\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x11\n\rPROTOCOL_IMAP\x10\x01\x12\x11\n\rPROTOCOL_POP3\x10\x02\x12\x17\n\x13PROTOCOL_SUBMISSION\x10\x03*\xa4\x01\n\x0bListenerTls\x12\x1c\n\x18LISTENER_TLS_UNSPECIFIED\x10\x00\x12\x14\n\x10LISTENER_TLS_OFF\x10\x01\x12\x19\n\x15LISTENER_TLS_IMPLICIT\x10\x02\x12\"\n\x1eLISTENER_TLS_STARTTLS_REQUIRED\x10\x03\x12\"\n\x1eLISTENER_TLS_STARTTLS_OPTIONAL\x10\x04*>\n\x04\x41lpn\x12\x14\n\x10\x41LPN_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x41LPN_STRICT\x10\x01\x12\x0f\n\x0b\x41LPN_IGNORE\x10\x02*L\n\x07LdapTls\x12\x18\n\x14LDAP_TLS_UNSPECIFIED\x10\x00\x12\x10\n\x0cLDAP_TLS_OFF\x10\x01\x12\x15\n\x11LDAP_TLS_STARTTLS\x10\x02*Z\n\nLdapPreset\x12\x1b\n\x17LDAP_PRESET_UNSPECIFIED\x10\x00\x12\x17\n\x13LDAP_PRESET_GENERIC\x10\x01\x12\x16\n\x12LDAP_PRESET_ZIMBRA\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,50 +41,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NAMES_DOMAINALIASESENTRY']._serialized_options = b'8\001'
   _globals['_CACHE'].fields_by_name['seal_key']._loaded_options = None
   _globals['_CACHE'].fields_by_name['seal_key']._serialized_options = b'\200\001\001'
-  _globals['_PROTOCOL']._serialized_start=3246
-  _globals['_PROTOCOL']._serialized_end=3345
-  _globals['_LISTENERTLS']._serialized_start=3348
-  _globals['_LISTENERTLS']._serialized_end=3512
-  _globals['_ALPN']._serialized_start=3514
-  _globals['_ALPN']._serialized_end=3576
-  _globals['_LDAPTLS']._serialized_start=3578
-  _globals['_LDAPTLS']._serialized_end=3654
-  _globals['_LDAPPRESET']._serialized_start=3656
-  _globals['_LDAPPRESET']._serialized_end=3746
+  _globals['_PROTOCOL']._serialized_start=3305
+  _globals['_PROTOCOL']._serialized_end=3404
+  _globals['_LISTENERTLS']._serialized_start=3407
+  _globals['_LISTENERTLS']._serialized_end=3571
+  _globals['_ALPN']._serialized_start=3573
+  _globals['_ALPN']._serialized_end=3635
+  _globals['_LDAPTLS']._serialized_start=3637
+  _globals['_LDAPTLS']._serialized_end=3713
+  _globals['_LDAPPRESET']._serialized_start=3715
+  _globals['_LDAPPRESET']._serialized_end=3805
   _globals['_CONFIG']._serialized_start=98
-  _globals['_CONFIG']._serialized_end=717
-  _globals['_LISTENER']._serialized_start=720
-  _globals['_LISTENER']._serialized_end=925
-  _globals['_CERTIFICATE']._serialized_start=927
-  _globals['_CERTIFICATE']._serialized_end=1016
-  _globals['_LIMITS']._serialized_start=1019
-  _globals['_LIMITS']._serialized_end=1200
-  _globals['_TIMEOUTS']._serialized_start=1203
-  _globals['_TIMEOUTS']._serialized_end=1727
-  _globals['_BACKENDTLSSETTINGS']._serialized_start=1729
-  _globals['_BACKENDTLSSETTINGS']._serialized_end=1766
-  _globals['_HEALTH']._serialized_start=1768
-  _globals['_HEALTH']._serialized_end=1893
-  _globals['_LOG']._serialized_start=1895
-  _globals['_LOG']._serialized_end=1917
-  _globals['_API']._serialized_start=1919
-  _globals['_API']._serialized_end=1961
-  _globals['_DIRECTORY']._serialized_start=1963
-  _globals['_DIRECTORY']._serialized_end=2072
-  _globals['_FILEDIRECTORY']._serialized_start=2074
-  _globals['_FILEDIRECTORY']._serialized_end=2103
-  _globals['_LDAPDIRECTORY']._serialized_start=2106
-  _globals['_LDAPDIRECTORY']._serialized_end=2438
-  _globals['_LDAPATTRIBUTES']._serialized_start=2441
-  _globals['_LDAPATTRIBUTES']._serialized_end=2576
-  _globals['_NAMES']._serialized_start=2579
-  _globals['_NAMES']._serialized_end=2946
-  _globals['_NAMES_WINDOWSDOMAINSENTRY']._serialized_start=2839
-  _globals['_NAMES_WINDOWSDOMAINSENTRY']._serialized_end=2892
-  _globals['_NAMES_DOMAINALIASESENTRY']._serialized_start=2894
-  _globals['_NAMES_DOMAINALIASESENTRY']._serialized_end=2946
-  _globals['_VIRTUALHOST']._serialized_start=2948
-  _globals['_VIRTUALHOST']._serialized_end=2992
-  _globals['_CACHE']._serialized_start=2995
-  _globals['_CACHE']._serialized_end=3244
+  _globals['_CONFIG']._serialized_end=750
+  _globals['_LISTENER']._serialized_start=753
+  _globals['_LISTENER']._serialized_end=958
+  _globals['_CERTIFICATE']._serialized_start=960
+  _globals['_CERTIFICATE']._serialized_end=1049
+  _globals['_LIMITS']._serialized_start=1052
+  _globals['_LIMITS']._serialized_end=1233
+  _globals['_SASL']._serialized_start=1235
+  _globals['_SASL']._serialized_end=1259
+  _globals['_TIMEOUTS']._serialized_start=1262
+  _globals['_TIMEOUTS']._serialized_end=1786
+  _globals['_BACKENDTLSSETTINGS']._serialized_start=1788
+  _globals['_BACKENDTLSSETTINGS']._serialized_end=1825
+  _globals['_HEALTH']._serialized_start=1827
+  _globals['_HEALTH']._serialized_end=1952
+  _globals['_LOG']._serialized_start=1954
+  _globals['_LOG']._serialized_end=1976
+  _globals['_API']._serialized_start=1978
+  _globals['_API']._serialized_end=2020
+  _globals['_DIRECTORY']._serialized_start=2022
+  _globals['_DIRECTORY']._serialized_end=2131
+  _globals['_FILEDIRECTORY']._serialized_start=2133
+  _globals['_FILEDIRECTORY']._serialized_end=2162
+  _globals['_LDAPDIRECTORY']._serialized_start=2165
+  _globals['_LDAPDIRECTORY']._serialized_end=2497
+  _globals['_LDAPATTRIBUTES']._serialized_start=2500
+  _globals['_LDAPATTRIBUTES']._serialized_end=2635
+  _globals['_NAMES']._serialized_start=2638
+  _globals['_NAMES']._serialized_end=3005
+  _globals['_NAMES_WINDOWSDOMAINSENTRY']._serialized_start=2898
+  _globals['_NAMES_WINDOWSDOMAINSENTRY']._serialized_end=2951
+  _globals['_NAMES_DOMAINALIASESENTRY']._serialized_start=2953
+  _globals['_NAMES_DOMAINALIASESENTRY']._serialized_end=3005
+  _globals['_VIRTUALHOST']._serialized_start=3007
+  _globals['_VIRTUALHOST']._serialized_end=3051
+  _globals['_CACHE']._serialized_start=3054
+  _globals['_CACHE']._serialized_end=3303
 # @@protoc_insertion_point(module_scope)

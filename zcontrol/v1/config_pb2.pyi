@@ -159,6 +159,7 @@ class Config(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     DEFAULTS_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
+    SASL_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """[edge] The host name clients know us by, told to backends and in greetings. Required."""
     state_directory: _builtins.str
@@ -223,6 +224,10 @@ class Config(_message.Message):
     def defaults(self) -> _pool_pb2.Defaults:
         """[control] Seeds the pool once."""
 
+    @_builtins.property
+    def sasl(self) -> Global___Sasl:
+        """[edge]"""
+
     def __init__(
         self,
         *,
@@ -243,10 +248,11 @@ class Config(_message.Message):
         groups: _abc.Iterable[_pool_pb2.Group] | None = ...,
         defaults: _pool_pb2.Defaults | None = ...,
         threads: _builtins.int = ...,
+        sasl: Global___Sasl | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "timeouts", b"timeouts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "sasl", b"sasl", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -357,7 +363,7 @@ class Limits(_message.Message):
     bad_commands: _builtins.int
     """Bad commands that are answered; the next one closes the connection; unset: 10."""
     line: _builtins.int
-    """Octets of one command line, literals included; unset: 64KiB for AUTHENTICATE, 8KiB otherwise."""
+    """Octets of one command line, literals included; unset: 8KiB. Commands of SASL have `sasl.max_line`."""
     cached_routes: _builtins.int
     """Routes kept in the edge; unset: 1000000."""
     pending_lookups: _builtins.int
@@ -385,6 +391,30 @@ class Limits(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Limits: _TypeAlias = Limits  # noqa: Y015
+
+@_typing.final
+class Sasl(_message.Message):
+    """How clients prove who they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_LINE_FIELD_NUMBER: _builtins.int
+    max_line: _builtins.int
+    """Octets of one line of an exchange, its initial response with the command included; unset: 64KiB. SMTP has 12288
+    whatever this is (RFC 4954), and beyond them says `500 5.5.6`.
+    """
+    def __init__(
+        self,
+        *,
+        max_line: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_line", b"max_line"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sasl: _TypeAlias = Sasl  # noqa: Y015
 
 @_typing.final
 class Timeouts(_message.Message):

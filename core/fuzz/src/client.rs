@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use zproxy_protocol::{
-    Credential, Error, Input, LoginOffer, Protocol, Refusal, Server, ServerSetting, Step, Then, sasl::MAX_LINE,
+    Credential, Error, Input, LoginOffer, Protocol, Refusal, Server, ServerSetting, Step, Then,
 };
 
 /// Small, so that the fuzzer finds the limit.
 const MAX_COMMAND: usize = 512;
+/// The same.
+const MAX_RESPONSE: usize = 2048;
+/// What SMTP allows, whatever is configured.
+const MAX_LINE: usize = 12_288;
 /// Octets sent for one octet read, at most: CAPA, six octets, is answered with all that can be done.
 const MAX_ANSWER: usize = 64;
 /// Octets sent to whoever says nothing: the greeting, or a last word.
@@ -91,5 +95,6 @@ fn setting(protocol: &dyn Protocol, choice: u8) -> ServerSetting {
         shared: words.map(|&word| word.to_owned()).collect(),
         bad_commands: 5,
         max_command: MAX_COMMAND,
+        max_response: MAX_RESPONSE,
     }
 }

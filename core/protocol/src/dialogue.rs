@@ -144,8 +144,10 @@ pub struct ServerSetting {
     pub shared: Arc<[String]>,
     /// Bad commands before the conversation ends.
     pub bad_commands: u32,
-    /// Octets of one command, literals included; AUTHENTICATE responses have [`sasl::MAX_LINE`](crate::sasl::MAX_LINE).
+    /// Octets of one command, literals included.
     pub max_command: usize,
+    /// Octets of one SASL response, and of a command that may carry one; SMTP has its own, whatever this is (RFC 4954).
+    pub max_response: usize,
 }
 
 impl ServerSetting {

@@ -24,9 +24,6 @@ pub use plain::plain;
 pub(crate) use responses::Responses;
 pub use token::{Token, TokenMechanism};
 
-/// Octets of one base64 line of an exchange; the token of an OAuth mechanism fits.
-pub const MAX_LINE: usize = 65_536;
-
 /// A mechanism that carries the credential itself, so that it can be replayed to a backend.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mechanism {

@@ -77,6 +77,7 @@ fn reads_our_greeting_and_our_answers() {
             shared: shared.clone(),
             bad_commands: 9,
             max_command: 99,
+            max_response: 99,
         };
         let (mut server, mut input, mut out) = (Imap.server(setting), Input::new(), Vec::new());
         server.greet(&mut out);

@@ -9,9 +9,18 @@ use zproxy_protocol::{
     Credential, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then,
 };
 
+const MAX_RESPONSE: usize = 9000;
+
 fn setting(login: LoginOffer) -> ServerSetting {
     let shared: Arc<[String]> = Arc::from(["IDLE".to_owned(), "LITERAL+".to_owned()]);
-    ServerSetting { hostname: "mail.test".into(), login, shared, bad_commands: 3, max_command: 8192 }
+    ServerSetting {
+        hostname: "mail.test".into(),
+        login,
+        shared,
+        bad_commands: 3,
+        max_command: 8192,
+        max_response: MAX_RESPONSE,
+    }
 }
 
 /// One conversation: what the client hears, and between it, in angle brackets, what the session is asked for. Every
@@ -257,10 +266,15 @@ fn each_refusal_has_its_words() {
 
 #[test]
 fn a_sasl_response_has_an_end() {
-    let long = [&b"a AUTHENTICATE PLAIN\r\n"[..], &[b'A'; 65_539]].concat();
-    assert!(hear(LoginOffer::Now, &[&long]).ends_with("<CommandTooLong>\n"));
-    let line = [&b"a AUTHENTICATE PLAIN\r\n"[..], &[b'A'; 65_536], b"\r\n"].concat();
-    assert!(!hear(LoginOffer::Now, &[&line]).contains("CommandTooLong"));
+    let long = |start: &str, octets: usize| {
+        let said = [start.as_bytes(), &vec![b'A'; octets], b"\r\n"].concat();
+        hear(LoginOffer::Now, &[&said]).ends_with("<CommandTooLong>\n")
+    };
+    assert!(!long("a AUTHENTICATE PLAIN\r\n", MAX_RESPONSE));
+    assert!(long("a AUTHENTICATE PLAIN\r\n", MAX_RESPONSE + 1));
+    let initial = MAX_RESPONSE - "a AUTHENTICATE PLAIN \r\n".len();
+    assert!(!long("a AUTHENTICATE PLAIN ", initial));
+    assert!(long("a AUTHENTICATE PLAIN ", initial + 1));
 }
 
 #[test]

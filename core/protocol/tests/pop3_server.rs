@@ -7,10 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use zproxy_protocol::pop3::Pop3;
 use zproxy_protocol::{
-    Credential, Error, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then, sasl,
+    Credential, Error, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then,
 };
 
 const MAX_COMMAND: usize = 255;
+const MAX_RESPONSE: usize = 9000;
 
 fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
     ServerSetting {
@@ -19,6 +20,7 @@ fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
         bad_commands: 2,
         max_command: MAX_COMMAND,
+        max_response: MAX_RESPONSE,
     }
 }
 
@@ -248,10 +250,10 @@ fn lines_are_bounded_also_where_they_never_end() {
     assert!(!too_long(user(MAX_COMMAND, b"")));
     assert!(too_long(user(MAX_COMMAND + 2, b"")));
     let auth = |start: &str, octets: usize| [start.as_bytes(), &vec![b'A'; octets], b"\r\n"].concat();
-    assert!(!too_long(auth("AUTH PLAIN ", sasl::MAX_LINE - 11)));
-    assert!(too_long(auth("AUTH PLAIN ", sasl::MAX_LINE - 10)));
-    assert!(!too_long(auth("AUTH PLAIN\r\n", sasl::MAX_LINE)));
-    assert!(too_long(auth("AUTH PLAIN\r\n", sasl::MAX_LINE + 1)));
+    assert!(!too_long(auth("AUTH PLAIN ", MAX_RESPONSE - 11)));
+    assert!(too_long(auth("AUTH PLAIN ", MAX_RESPONSE - 10)));
+    assert!(!too_long(auth("AUTH PLAIN\r\n", MAX_RESPONSE)));
+    assert!(too_long(auth("AUTH PLAIN\r\n", MAX_RESPONSE + 1)));
 }
 
 #[test]

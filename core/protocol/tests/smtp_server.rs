@@ -17,6 +17,7 @@ fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
         bad_commands: 3,
         max_command: 8192,
+        max_response: 65_536,
     }
 }
 

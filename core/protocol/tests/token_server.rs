@@ -6,12 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zproxy_protocol::imap::Imap;
 use zproxy_protocol::pop3::Pop3;
-use zproxy_protocol::sasl::{ErrorObject, MAX_LINE};
+use zproxy_protocol::sasl::ErrorObject;
 use zproxy_protocol::smtp::Submission;
 use zproxy_protocol::{
     Credential, Error, Input, LoginOffer, Protocol, Refusal, Server, ServerSetting, Step, Success, Then,
 };
 
+const MAX_RESPONSE: usize = 9000;
 const XOAUTH2: &str = "user=siti\x01auth=Bearer t\x01\x01";
 const OAUTHBEARER: &str = "n,a=siti,\x01auth=Bearer t\x01\x01";
 const EXPIRED: &str = "{\"status\":\"invalid_token\",\"scope\":\"mail\"}";
@@ -69,6 +70,7 @@ fn setting(shared: &[&str]) -> ServerSetting {
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
         bad_commands: 3,
         max_command: 8192,
+        max_response: MAX_RESPONSE,
     }
 }
 
@@ -248,7 +250,7 @@ fn the_answer_to_an_object_is_bounded() {
     for words in &ALL[..2] {
         let mut talk = Talk::new(words, object(EXPIRED), Then::TryAgain);
         talk.hear(&auth(words, "XOAUTH2", XOAUTH2));
-        talk.hear(&"A".repeat(MAX_LINE + 3));
+        talk.hear(&"A".repeat(MAX_RESPONSE + 3));
         assert_eq!(talk.end, Some(Error::CommandTooLong));
     }
     let mut talk = Talk::new(&ALL[2], object(EXPIRED), Then::TryAgain);

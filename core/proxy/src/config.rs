@@ -4,6 +4,7 @@
 //! its value and the mend. A live session keeps the value it began with; a reload makes a new one.
 
 mod listener;
+mod sasl;
 mod settings;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use prost::Message as _;
 
 pub use listener::{Listener, ListenerTls};
+pub use sasl::Sasl;
 pub use settings::{Api, Health, Limits, Network, Networks, Records, Timeouts};
 
 use crate::wire;
@@ -30,6 +32,8 @@ pub struct Config {
     pub certificates: Vec<Certificate>,
     /// Bounds.
     pub limits: Limits,
+    /// How clients prove who they are.
+    pub sasl: Sasl,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// PEM bundle that backends are checked against; none: the system's.
@@ -106,6 +110,7 @@ impl Config {
             listeners,
             certificates: certificates(message.certificates, &mut faults),
             limits: Limits::check(message.limits.unwrap_or_default(), &mut faults),
+            sasl: Sasl::check(&message.sasl.unwrap_or_default(), &mut faults),
             timeouts: Timeouts::check(&message.timeouts.unwrap_or_default(), &mut faults),
             backend_ca_file: message.backend_tls.map(|tls| tls.ca_file).filter(|file| !file.is_empty()).map(Into::into),
             health: Health::check(&message.health.unwrap_or_default(), &mut faults),

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt as _;
-use zproxy_protocol::{Input, Login, Refusal, Server, Step, Success, Then, sasl};
+use zproxy_protocol::{Input, Login, Refusal, Server, Step, Success, Then};
 
 use crate::Error;
 use crate::stream::Stream;
 use crate::tls::{self, Facts};
 
-/// Most bytes held of a client that is not logged in: the longest line it may send, and what it may pipeline behind.
-const MAX_UNREAD: usize = sasl::MAX_LINE + 16 * 1024;
+/// Octets that a client may pipeline behind the longest line it may send.
+const MAX_BEHIND: usize = 16 * 1024;
 
 /// A client that is not logged in yet.
 pub struct Greeting {
@@ -22,6 +22,8 @@ pub struct Greeting {
     input: Input,
     out: Vec<u8>,
     starttls: Starttls,
+    /// Most octets held.
+    room: usize,
 }
 
 /// What STARTTLS runs under.
@@ -42,12 +44,18 @@ pub enum Asked {
 }
 
 impl Greeting {
-    /// Sends the greeting.
+    /// Sends the greeting. `longest` octets are the longest line that the client may send.
     ///
     /// # Errors
     /// [`Error::ClientIo`].
-    pub async fn begin(stream: Stream, server: Box<dyn Server>, starttls: Starttls) -> Result<Self, Error> {
-        let mut greeting = Self { stream: Some(stream), server, input: Input::new(), out: Vec::new(), starttls };
+    pub async fn begin(
+        stream: Stream,
+        server: Box<dyn Server>,
+        starttls: Starttls,
+        longest: usize,
+    ) -> Result<Self, Error> {
+        let room = longest.saturating_add(MAX_BEHIND);
+        let mut greeting = Self { stream: Some(stream), server, input: Input::new(), out: Vec::new(), starttls, room };
         greeting.server.greet(&mut greeting.out);
         greeting.send().await?;
         Ok(greeting)
@@ -74,7 +82,7 @@ impl Greeting {
     }
 
     async fn read(&mut self) -> Result<(), Error> {
-        let room = MAX_UNREAD.saturating_sub(self.input.len());
+        let room = self.room.saturating_sub(self.input.len());
         if room == 0 {
             return Err(zproxy_protocol::Error::CommandTooLong.into());
         }
@@ -101,7 +109,7 @@ impl Greeting {
     /// until it is read on.
     pub async fn gone(&mut self) -> Error {
         loop {
-            if self.input.len() >= MAX_UNREAD {
+            if self.input.len() >= self.room {
                 std::future::pending::<()>().await;
             }
             if let Err(error) = self.read().await {
@@ -132,7 +140,7 @@ impl Greeting {
         self.input = Input::new();
         let lingering = async {
             stream.shutdown().await?;
-            let mut left = MAX_UNREAD;
+            let mut left = self.room;
             while left > 0 {
                 // Thrown away as it comes: who floods us shall not be held in memory for it.
                 let count = stream.fill(&mut Input::new(), left).await?;

@@ -170,11 +170,13 @@ impl Session {
             shared: self.shared.pools.shared_capabilities(listener.service),
             bad_commands: config.limits.bad_commands,
             max_command: config.limits.line,
+            max_response: config.sasl.max_line,
         };
         let offered = matches!(listener.tls, ListenerTls::StarttlsOptional | ListenerTls::StarttlsRequired);
         let starttls =
             Starttls { config: self.listening.tls.clone().filter(|_| offered), deadline: config.timeouts.handshake };
-        Greeting::begin(stream, listener.service.protocol().server(setting), starttls).await
+        let most = config.limits.line.max(config.sasl.max_line);
+        Greeting::begin(stream, listener.service.protocol().server(setting), starttls, most).await
     }
 
     /// Step 3, goes on: who the client says it is.

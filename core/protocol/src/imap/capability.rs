@@ -127,6 +127,7 @@ mod tests {
             shared: Arc::from(shared),
             bad_commands: 9,
             max_command: 99,
+            max_response: 99,
         })
     }
 

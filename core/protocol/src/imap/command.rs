@@ -8,7 +8,7 @@ mod grammar;
 
 use crate::name::BadName;
 use crate::sasl::Mechanism;
-use crate::{Input, Name, Secret};
+use crate::{Input, Name, Secret, ServerSetting};
 
 use super::syntax::{Ending, Tag, ending};
 
@@ -118,6 +118,14 @@ pub enum Read {
 pub struct Endless {
     /// The tag to tell it under.
     pub tag: Option<Tag>,
+}
+
+/// Octets a command that begins like this may have: an initial response is as long as any other.
+pub(super) fn limit(bytes: &[u8], setting: &ServerSetting) -> usize {
+    match grammar::opening(bytes) {
+        (Some(_), Verb::Authenticate) => setting.max_command.max(setting.max_response),
+        _ => setting.max_command,
+    }
 }
 
 /// How far a command has been read. Its octets stay in the input until it is whole.

@@ -10,11 +10,8 @@ use crate::text::{is_http, printable};
 use crate::{Error, Input, Login, LoginOffer, Refusal, Replay, Secret, Server, ServerSetting, Step, Success, Then};
 
 use super::capability;
-use super::command::{Command, Endless, Parameters, Read, Reader, Refused, Verb};
+use super::command::{self, Command, Endless, Parameters, Read, Reader, Refused, Verb};
 use super::syntax::Tag;
-
-/// Longest line of a SASL response, with its CR LF.
-const MAX_RESPONSE: usize = sasl::MAX_LINE + 2;
 
 /// Longest text of a refusal that is not ours.
 const MAX_TOLD: usize = 200;
@@ -66,7 +63,7 @@ impl ImapServer {
         if is_http(input.bytes()) {
             return Err(Error::SpeaksHttp);
         }
-        match reader.read(input, self.setting.max_command) {
+        match reader.read(input, command::limit(input.bytes(), &self.setting)) {
             Ok(Read::More) => {
                 self.state = State::Command(reader);
                 Ok(Some(Step::More))
@@ -192,7 +189,7 @@ impl ImapServer {
     /// The octets of the line of a response; none: it is not complete.
     fn response_len(&mut self, tag: &Tag, input: &Input, out: &mut Vec<u8>) -> Result<Option<usize>, Error> {
         let length = input.line_len();
-        if length.unwrap_or(input.len()) > MAX_RESPONSE {
+        if length.unwrap_or(input.len()) > self.setting.max_response.saturating_add(b"\r\n".len()) {
             say(Some(tag), "BAD Response is longer than allowed.", out);
             return Err(self.end(Error::CommandTooLong, "Response is longer than allowed.", out));
         }

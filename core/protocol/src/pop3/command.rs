@@ -2,7 +2,7 @@
 
 use crate::name::BadName;
 use crate::sasl::{self, Mechanism};
-use crate::{Error, Name, Secret};
+use crate::{Error, Name, Secret, ServerSetting};
 
 /// A command that may come before the login.
 #[derive(Debug)]
@@ -118,10 +118,10 @@ pub(super) fn line(bytes: &[u8], limit: usize) -> Result<Option<Line<'_>>, Error
 }
 
 /// Octets a line that begins like this may have: an initial response is as long as any other.
-pub(super) fn limit(bytes: &[u8], max_command: usize) -> usize {
+pub(super) fn limit(bytes: &[u8], setting: &ServerSetting) -> usize {
     match bytes.get(..b"AUTH ".len()) {
-        Some(start) if start.eq_ignore_ascii_case(b"AUTH ") => max_command.max(sasl::MAX_LINE),
-        _ => max_command,
+        Some(start) if start.eq_ignore_ascii_case(b"AUTH ") => setting.max_command.max(setting.max_response),
+        _ => setting.max_command,
     }
 }
 
@@ -153,8 +153,21 @@ mod tests {
         assert_eq!(line(b"12345\r\n", 4), Err(Error::CommandTooLong));
         assert_eq!(line(b"1234\r", 4), Ok(None));
         assert_eq!(line(b"12345\r", 4), Err(Error::CommandTooLong));
-        assert_eq!(limit(b"auth P", 255), sasl::MAX_LINE);
-        assert_eq!(limit(b"AUTHPL", 255), 255);
+    }
+
+    #[test]
+    fn a_line_with_a_response_may_be_longer() {
+        let setting = |max_command, max_response| ServerSetting {
+            hostname: "mail".into(),
+            login: crate::LoginOffer::Now,
+            shared: [].into(),
+            bad_commands: 9,
+            max_command,
+            max_response,
+        };
+        assert_eq!(limit(b"auth P", &setting(255, 4096)), 4096);
+        assert_eq!(limit(b"auth P", &setting(8192, 4096)), 8192);
+        assert_eq!(limit(b"AUTHPL", &setting(255, 4096)), 255);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::command::{self, Bad, Command, Line};
 use super::{OFFERABLE, UTF8};
-use crate::sasl::{self, Credential, Credentials, Exchange, Mechanism, Progress, TokenMechanism};
+use crate::sasl::{Credential, Credentials, Exchange, Mechanism, Progress, TokenMechanism};
 use crate::text::is_http;
 use crate::{
     Error, Input, Login, LoginOffer, Name, Refusal, Replay, Secret, Server, ServerSetting, Step, Success, Then,
@@ -184,9 +184,9 @@ impl Pop3Server {
     /// Octets that the next line may have, if it is none that ends the conversation.
     fn limit(&self, bytes: &[u8]) -> Result<usize, Error> {
         match self.state {
-            State::Exchange(..) | State::TokenRefused => Ok(sasl::MAX_LINE),
+            State::Exchange(..) | State::TokenRefused => Ok(self.setting.max_response),
             _ if is_http(bytes) => Err(Error::SpeaksHttp),
-            _ => Ok(command::limit(bytes, self.setting.max_command)),
+            _ => Ok(command::limit(bytes, &self.setting)),
         }
     }
 }

@@ -138,6 +138,7 @@ mod tests {
             shared: lines(shared).into(),
             bad_commands: 9,
             max_command: 99,
+            max_response: 99,
         };
         let shared = &["XCLIENT ADDR", "SIZE 10", "PIPELINING", "AUTH CRAM-MD5", "STARTTLS"];
         assert_eq!(offered(&setting(LoginOffer::Now, shared)), ["PIPELINING", "SIZE 10", "AUTH PLAIN LOGIN"]);

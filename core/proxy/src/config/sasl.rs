@@ -1,0 +1,29 @@
+//! How clients prove who they are.
+
+use super::{Faults, invalid};
+use crate::wire;
+
+/// The bounds of SASL exchanges.
+#[derive(Clone, Debug)]
+pub struct Sasl {
+    /// Octets of one line of an exchange.
+    pub max_line: usize,
+}
+
+/// Shortest line that still carries the longest name and a password; nothing shorter may be configured.
+const MIN_LINE: u64 = 4096;
+/// Tokens with many claims have some ten thousand octets.
+const DEFAULT_LINE: u64 = 64 << 10;
+/// More buffers an attacker may fill on each connection than any token needs.
+const MAX_LINE: u64 = 1 << 20;
+
+impl Sasl {
+    pub(super) fn check(message: &wire::Sasl, faults: &mut Faults) -> Self {
+        let max_line = if message.max_line == 0 { DEFAULT_LINE } else { message.max_line };
+        if !(MIN_LINE..=MAX_LINE).contains(&max_line) {
+            let problem = format!("{max_line} is not between {MIN_LINE} and {MAX_LINE} octets");
+            faults.push(invalid("sasl.max_line", problem));
+        }
+        Self { max_line: usize::try_from(max_line).unwrap_or(usize::MAX) }
+    }
+}
