@@ -98,6 +98,44 @@ ALPN_IGNORE: Alpn.ValueType  # 2
 """What the client offers is not looked at."""
 Global___Alpn: _TypeAlias = Alpn  # noqa: Y015
 
+class _ClientCertificateMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClientCertificateModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClientCertificateMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CLIENT_CERTIFICATE_MODE_UNSPECIFIED: _ClientCertificateMode.ValueType  # 0
+    CLIENT_CERTIFICATE_MODE_OPTIONAL: _ClientCertificateMode.ValueType  # 1
+    """A client without a certificate goes on without; one that shows a bad one is refused."""
+    CLIENT_CERTIFICATE_MODE_REQUIRED: _ClientCertificateMode.ValueType  # 2
+    """A client without a good certificate is refused."""
+
+class ClientCertificateMode(_ClientCertificateMode, metaclass=_ClientCertificateModeEnumTypeWrapper): ...
+
+CLIENT_CERTIFICATE_MODE_UNSPECIFIED: ClientCertificateMode.ValueType  # 0
+CLIENT_CERTIFICATE_MODE_OPTIONAL: ClientCertificateMode.ValueType  # 1
+"""A client without a certificate goes on without; one that shows a bad one is refused."""
+CLIENT_CERTIFICATE_MODE_REQUIRED: ClientCertificateMode.ValueType  # 2
+"""A client without a good certificate is refused."""
+Global___ClientCertificateMode: _TypeAlias = ClientCertificateMode  # noqa: Y015
+
+class _TlsVersion:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TlsVersionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TlsVersion.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TLS_VERSION_UNSPECIFIED: _TlsVersion.ValueType  # 0
+    TLS_VERSION_TLS1_2: _TlsVersion.ValueType  # 1
+    TLS_VERSION_TLS1_3: _TlsVersion.ValueType  # 2
+
+class TlsVersion(_TlsVersion, metaclass=_TlsVersionEnumTypeWrapper): ...
+
+TLS_VERSION_UNSPECIFIED: TlsVersion.ValueType  # 0
+TLS_VERSION_TLS1_2: TlsVersion.ValueType  # 1
+TLS_VERSION_TLS1_3: TlsVersion.ValueType  # 2
+Global___TlsVersion: _TypeAlias = TlsVersion  # noqa: Y015
+
 class _LdapTls:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -159,6 +197,7 @@ class Config(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     DEFAULTS_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
+    TLS_FIELD_NUMBER: _builtins.int
     SASL_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """[edge] The host name clients know us by, told to backends and in greetings. Required."""
@@ -225,6 +264,10 @@ class Config(_message.Message):
         """[control] Seeds the pool once."""
 
     @_builtins.property
+    def tls(self) -> Global___Tls:
+        """[edge] What holds for TLS on both sides."""
+
+    @_builtins.property
     def sasl(self) -> Global___Sasl:
         """[edge]"""
 
@@ -248,11 +291,12 @@ class Config(_message.Message):
         groups: _abc.Iterable[_pool_pb2.Group] | None = ...,
         defaults: _pool_pb2.Defaults | None = ...,
         threads: _builtins.int = ...,
+        tls: Global___Tls | None = ...,
         sasl: Global___Sasl | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "sasl", b"sasl", "timeouts", b"timeouts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "sasl", b"sasl", "timeouts", b"timeouts", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts", "tls", b"tls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -269,6 +313,8 @@ class Listener(_message.Message):
     ALPN_FIELD_NUMBER: _builtins.int
     PROXY_PROTOCOL_FROM_FIELD_NUMBER: _builtins.int
     PLAINTEXT_OK_FIELD_NUMBER: _builtins.int
+    CLIENT_CERTIFICATES_FIELD_NUMBER: _builtins.int
+    TLS_MIN_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique; in records, metrics and the ready line. Required."""
     protocol: Global___Protocol.ValueType
@@ -283,11 +329,17 @@ class Listener(_message.Message):
     """Unset: strict."""
     plaintext_ok: _builtins.bool
     """Passwords may cross networks in clear on this listener."""
+    tls_min_version: Global___TlsVersion.ValueType
+    """The oldest TLS that clients may speak; unset: tls1_2."""
     @_builtins.property
     def proxy_protocol_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Expect a PROXY protocol header (v1 or v2) from these networks, in CIDR form, and from nobody else: a connection
         from elsewhere is closed. Empty: no header is expected and one is garbage.
         """
+
+    @_builtins.property
+    def client_certificates(self) -> Global___ClientCertificates:
+        """Clients show certificates; unset: they are not asked for one. Sessions of this listener get no tickets."""
 
     def __init__(
         self,
@@ -299,14 +351,76 @@ class Listener(_message.Message):
         alpn: Global___Alpn.ValueType = ...,
         proxy_protocol_from: _abc.Iterable[_builtins.str] | None = ...,
         plaintext_ok: _builtins.bool = ...,
+        client_certificates: Global___ClientCertificates | None = ...,
+        tls_min_version: Global___TlsVersion.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_certificates", b"client_certificates"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "alpn", b"alpn", "name", b"name", "plaintext_ok", b"plaintext_ok", "protocol", b"protocol", "proxy_protocol_from", b"proxy_protocol_from", "tls", b"tls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "alpn", b"alpn", "client_certificates", b"client_certificates", "name", b"name", "plaintext_ok", b"plaintext_ok", "protocol", b"protocol", "proxy_protocol_from", b"proxy_protocol_from", "tls", b"tls", "tls_min_version", b"tls_min_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Listener: _TypeAlias = Listener  # noqa: Y015
+
+@_typing.final
+class ClientCertificates(_message.Message):
+    """A client's certificate proves who it is by SASL EXTERNAL, and with `required` it is what opens the listener at all. It
+    must be for client authentication, where it says what it is for.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CA_FILE_FIELD_NUMBER: _builtins.int
+    CRL_FILES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    ca_file: _builtins.str
+    """PEM bundle of the authorities whose certificates are taken. Required."""
+    mode: Global___ClientCertificateMode.ValueType
+    """Unset: required."""
+    @_builtins.property
+    def crl_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Revocation lists in PEM, read again at SIGHUP. If there are any, each authority of a client's chain must have one
+        that has not run out: else the client is refused.
+        """
+
+    def __init__(
+        self,
+        *,
+        ca_file: _builtins.str = ...,
+        crl_files: _abc.Iterable[_builtins.str] | None = ...,
+        mode: Global___ClientCertificateMode.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_file", b"ca_file", "crl_files", b"crl_files", "mode", b"mode"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientCertificates: _TypeAlias = ClientCertificates  # noqa: Y015
+
+@_typing.final
+class Tls(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_QUANTUM_FIELD_NUMBER: _builtins.int
+    post_quantum: _builtins.bool
+    """Key exchange by X25519MLKEM768, which a recording of today does not betray to a quantum computer; others remain for
+    who cannot. Unset: true.
+    """
+    def __init__(
+        self,
+        *,
+        post_quantum: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_post_quantum", b"_post_quantum", "post_quantum", b"post_quantum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_post_quantum", b"_post_quantum", "post_quantum", b"post_quantum"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__post_quantum: _TypeAlias = _typing.Literal["post_quantum"]  # noqa: Y015
+    _WhichOneofArgType__post_quantum: _TypeAlias = _typing.Literal["_post_quantum", b"_post_quantum"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__post_quantum) -> _WhichOneofReturnType__post_quantum | None: ...
+
+Global___Tls: _TypeAlias = Tls  # noqa: Y015
 
 @_typing.final
 class Certificate(_message.Message):
@@ -503,16 +617,24 @@ class BackendTlsSettings(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CA_FILE_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FILE_FIELD_NUMBER: _builtins.int
+    KEY_FILE_FIELD_NUMBER: _builtins.int
     ca_file: _builtins.str
     """PEM bundle that backends' certificates are checked against; empty: the system's."""
+    certificate_file: _builtins.str
+    """PEM, leaf first: our own certificate, for backends that ask for one; empty: none."""
+    key_file: _builtins.str
+    """Required with `certificate_file`."""
     def __init__(
         self,
         *,
         ca_file: _builtins.str = ...,
+        certificate_file: _builtins.str = ...,
+        key_file: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_file", b"ca_file"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_file", b"ca_file", "certificate_file", b"certificate_file", "key_file", b"key_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 
-pub use listener::{Listener, ListenerTls};
+pub use listener::{ClientCertificates, Listener, ListenerTls, TlsVersion};
 pub use sasl::Sasl;
 pub use settings::{Api, Health, Limits, Network, Networks, Records, Timeouts};
 
@@ -36,8 +36,10 @@ pub struct Config {
     pub sasl: Sasl,
     /// Deadlines.
     pub timeouts: Timeouts,
-    /// PEM bundle that backends are checked against; none: the system's.
-    pub backend_ca_file: Option<PathBuf>,
+    /// Of TLS with backends.
+    pub backend_tls: BackendTls,
+    /// Whether post-quantum key exchange is offered, to clients and to backends.
+    pub post_quantum: bool,
     /// Of endpoints.
     pub health: Health,
     /// Where records go.
@@ -46,6 +48,15 @@ pub struct Config {
     pub api: Api,
     /// Threads that serve sessions.
     pub threads: usize,
+}
+
+/// What TLS with backends is made of.
+#[derive(Clone, Debug, Default)]
+pub struct BackendTls {
+    /// PEM bundle that backends are checked against; none: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Files of our own certificate and its key, for backends that ask for one.
+    pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// A certificate's files and the names it is shown for.
@@ -112,7 +123,8 @@ impl Config {
             limits: Limits::check(message.limits.unwrap_or_default(), &mut faults),
             sasl: Sasl::check(&message.sasl.unwrap_or_default(), &mut faults),
             timeouts: Timeouts::check(&message.timeouts.unwrap_or_default(), &mut faults),
-            backend_ca_file: message.backend_tls.map(|tls| tls.ca_file).filter(|file| !file.is_empty()).map(Into::into),
+            backend_tls: backend_tls(message.backend_tls.unwrap_or_default(), &mut faults),
+            post_quantum: message.tls.unwrap_or_default().post_quantum.unwrap_or(true),
             health: Health::check(&message.health.unwrap_or_default(), &mut faults),
             records: Records::check(message.log.unwrap_or_default(), &mut faults),
             api: Api::check(&message.api.unwrap_or_default(), &state_directory, &mut faults),
@@ -121,6 +133,18 @@ impl Config {
         };
         (config, faults)
     }
+}
+
+fn backend_tls(message: wire::BackendTlsSettings, faults: &mut Faults) -> BackendTls {
+    let file = |path: String| (!path.is_empty()).then(|| PathBuf::from(path));
+    let (certificate, key) = (file(message.certificate_file), file(message.key_file));
+    for (absent, of) in [("certificate_file", &certificate), ("key_file", &key)] {
+        if of.is_none() && (certificate.is_some() || key.is_some()) {
+            let problem = "is missing: certificate_file and key_file go together; name both PEM files, or neither";
+            faults.push(invalid(&format!("backend_tls.{absent}"), problem.into()));
+        }
+    }
+    BackendTls { ca_file: file(message.ca_file), certificate: certificate.zip(key) }
 }
 
 fn certificates(messages: Vec<wire::Certificate>, faults: &mut Faults) -> Vec<Certificate> {

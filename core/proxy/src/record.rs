@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub use writer::{Writer, open};
 
@@ -17,7 +17,7 @@ use crate::Error;
 use crate::accept::Ends;
 use crate::error::EndedBy;
 use crate::service::Service;
-use crate::tls::Facts;
+use crate::tls::{ClientCertificate, Facts};
 
 /// What a session leaves. It is filled in step by step.
 #[derive(Debug)]
@@ -162,6 +162,10 @@ impl Record {
             put("sni", tls.server_name.as_deref().into());
             put("alpn", tls.alpn.as_deref().into());
             put("resumed", tls.resumed.into());
+            put("key_exchange", tls.key_exchange.into());
+            if let Some(certificate) = &tls.client_certificate {
+                put("client_certificate", shown(certificate));
+            }
         }
         if !self.mechanism.is_empty() {
             put("mechanism", self.mechanism.into());
@@ -174,6 +178,16 @@ impl Record {
         }
         line
     }
+}
+
+fn shown(certificate: &ClientCertificate) -> Value {
+    json!({
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "emails": certificate.emails,
+        "hosts": certificate.hosts,
+        "sha256": certificate.sha256,
+    })
 }
 
 /// Milliseconds with three digits behind the point.

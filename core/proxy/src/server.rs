@@ -33,7 +33,7 @@ use crate::record::{self, Writer};
 use crate::route::{self, Routes};
 use crate::sessions::{Ending, Filter, Sessions};
 use crate::sys;
-use crate::tls::{Certificates, Tickets, Trust};
+use crate::tls::{self, Certificates, Tickets, Trust};
 
 /// What a config becomes when it takes force.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Setup {
     pub certificates: Arc<Certificates>,
     /// How backends are verified.
     pub trust: Trust,
+    /// How clients' own certificates are judged, a listener.
+    pub client_verifiers: Vec<tls::Verifier>,
 }
 
 impl Setup {
@@ -53,15 +55,10 @@ impl Setup {
     /// All faults at once.
     pub fn load(config: &[u8]) -> Result<Self, Vec<Invalid>> {
         let (config, mut faults) = Config::decode(config).map_err(|fault| vec![fault])?;
-        let certificates = Certificates::load(&config.certificates, &mut faults);
-        match Trust::load(config.backend_ca_file.as_ref()) {
-            Ok(trust) if faults.is_empty() => Ok(Self { config, certificates: Arc::new(certificates), trust }),
-            Ok(_) => Err(faults),
-            Err(fault) => {
-                faults.push(fault);
-                Err(faults)
-            }
-        }
+        let certificates = Arc::new(Certificates::load(&config.certificates, &mut faults));
+        let client_verifiers = tls::load_client_auth(&config.listeners, &mut faults);
+        let trust = Trust::load(&config.backend_tls, config.post_quantum, &mut faults);
+        if faults.is_empty() { Ok(Self { config, certificates, trust, client_verifiers }) } else { Err(faults) }
     }
 }
 

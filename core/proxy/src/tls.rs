@@ -5,22 +5,28 @@
 //! another.
 
 mod certificates;
+mod client_auth;
+mod client_certificate;
+mod failure;
 mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::{NamedGroup, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 pub use certificates::Certificates;
+pub use client_auth::Verifier;
+pub(crate) use client_auth::load as load_client_auth;
+pub use client_certificate::ClientCertificate;
 pub use trust::Trust;
 
 use crate::Error;
-use crate::config::Listener;
+use crate::config::{Listener, TlsVersion};
 use crate::service::Service;
 use crate::stream::Stream;
 
@@ -44,31 +50,56 @@ impl std::fmt::Debug for Tickets {
     }
 }
 
-/// The algorithms we use.
+/// The algorithms we use: those of aws-lc-rs, ECDHE and AEAD only.
 #[must_use]
-pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+pub fn provider(post_quantum: bool) -> Arc<CryptoProvider> {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    if !post_quantum {
+        provider.kx_groups.retain(|group| group.name() != NamedGroup::X25519MLKEM768);
+    }
+    Arc::new(provider)
+}
+
+/// What a listener's handshakes are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// As configured.
+    pub listener: &'a Listener,
+    /// Shown to clients.
+    pub certificates: &'a Arc<Certificates>,
+    /// How clients' own are judged.
+    pub verifier: &'a Verifier,
+    /// What seals tickets.
+    pub tickets: &'a Tickets,
+    /// Whether post-quantum key exchange is offered.
+    pub post_quantum: bool,
 }
 
 /// What a listener's handshakes run under.
 ///
 /// # Errors
 /// rustls refuses the protocol versions; ours are fixed, so it does not.
-pub fn server_config(
-    listener: &Listener,
-    certificates: &Arc<Certificates>,
-    tickets: &Tickets,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(certificates) as _);
+pub fn server_config(terms: Terms<'_>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let Terms { listener, certificates, verifier, tickets, post_quantum } = terms;
+    let versions: &[_] = match listener.tls_min_version {
+        TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::Tls13 => &[&rustls::version::TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(provider(post_quantum)).with_protocol_versions(versions)?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::clone(certificates) as _);
     if listener.alpn_strict {
         config.alpn_protocols = vec![listener.service.protocol().alpn().to_vec()];
     }
     // Tickets alone: a session cache would be memory that clients fill.
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.ticketer = Arc::clone(&tickets.0[listener.service.index()]);
+    // A ticket would carry the client's proof past its revocation, so where certificates are asked for there is none.
+    if verifier.is_none() {
+        config.ticketer = Arc::clone(&tickets.0[listener.service.index()]);
+    }
     // A mail client reconnects rarely: the default of two is one encryption too many a handshake.
     config.send_tls13_tickets = 1;
     // Early data could be replayed (RFC 8446, 8), and a login is not idempotent.
@@ -89,12 +120,16 @@ pub struct Facts {
     pub alpn: Option<String>,
     /// Whether a ticket spared the full handshake.
     pub resumed: bool,
+    /// How the two agreed on a secret, by IANA name; none where a ticket held it.
+    pub key_exchange: Option<&'static str>,
+    /// What the client proved to hold.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// Ends a client's TLS.
 ///
 /// # Errors
-/// [`Error::ClientTls`] with rustls' reason, [`Error::ClientTimeout`].
+/// [`Error::ClientTls`] with the reason, [`Error::ClientTimeout`].
 pub async fn handshake(
     tcp: TcpStream,
     config: Arc<ServerConfig>,
@@ -103,7 +138,7 @@ pub async fn handshake(
     let accepted = tokio::time::timeout(deadline, TlsAcceptor::from(config).accept(tcp)).await;
     let tls = match accepted {
         Err(_) => return Err(Error::ClientTimeout("TLS handshake")),
-        Ok(Err(error)) => return Err(Error::ClientTls(error.to_string().into())),
+        Ok(Err(error)) => return Err(Error::ClientTls(failure::reason(&error).into())),
         Ok(Ok(tls)) => tls,
     };
     let connection = tls.get_ref().1;
@@ -113,6 +148,11 @@ pub async fn handshake(
         server_name: connection.server_name().map(str::to_ascii_lowercase),
         alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
         resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        key_exchange: connection.negotiated_key_exchange_group().and_then(|group| group.name().as_str()),
+        client_certificate: connection
+            .peer_certificates()
+            .and_then(|chain| chain.first())
+            .map(|leaf| Arc::new(ClientCertificate::read(leaf))),
     };
     Ok((Stream::Tls(Box::new(tls.into())), facts))
 }

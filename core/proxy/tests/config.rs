@@ -37,7 +37,7 @@ fn the_least_config_is_taken() {
 fn faults_of_keys_and_of_files_are_named_at_once() {
     let mut config = good();
     config.hostname = "mail tgg".into();
-    config.backend_tls = Some(wire::BackendTlsSettings { ca_file: "/nonexistent/ca.pem".into() });
+    config.backend_tls = Some(wire::BackendTlsSettings { ca_file: "/nonexistent/ca.pem".into(), ..Default::default() });
     config.certificates = vec![
         wire::Certificate {
             certificate_file: "/nonexistent/a.pem".into(),
@@ -70,4 +70,28 @@ fn passwords_cross_no_network_in_clear_unless_that_is_said() {
     assert_eq!(faulty_keys(&config), ["listeners[0].tls"]);
     config.listeners[0].plaintext_ok = true;
     assert_eq!(faulty_keys(&config), [""; 0]);
+}
+
+#[test]
+fn client_certificates_want_tls_and_authorities_and_lists_that_can_be_read() {
+    let mut config = good();
+    config.listeners[0].client_certificates = Some(wire::ClientCertificates::default());
+    assert_eq!(faulty_keys(&config), ["listeners[0].client_certificates.ca_file"]);
+    let (ca_file, crl_files) = ("/nonexistent/ca.pem".into(), vec!["/nonexistent/ca.crl".into()]);
+    config.listeners[0].client_certificates =
+        Some(wire::ClientCertificates { ca_file, crl_files, ..Default::default() });
+    let expected = ["listeners[0].client_certificates", "listeners[0].client_certificates.ca_file"];
+    assert_eq!(faulty_keys(&config), expected);
+}
+
+#[test]
+fn our_certificate_for_backends_is_two_files_that_can_be_read() {
+    let mut config = good();
+    let certificate_file: String = "/nonexistent/edge.pem".into();
+    config.backend_tls =
+        Some(wire::BackendTlsSettings { certificate_file: certificate_file.clone(), ..Default::default() });
+    assert_eq!(faulty_keys(&config), ["backend_tls.key_file"]);
+    let key_file = "/nonexistent/edge.key".into();
+    config.backend_tls = Some(wire::BackendTlsSettings { certificate_file, key_file, ..Default::default() });
+    assert_eq!(faulty_keys(&config), ["backend_tls.certificate_file"]);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::settings::Networks;
@@ -24,6 +25,30 @@ pub struct Listener {
     pub alpn_strict: bool,
     /// From where PROXY headers are expected; none: nobody sends one.
     pub proxy_protocol_from: Networks,
+    /// Whose certificates clients may show; none: they are not asked for one.
+    pub client_certificates: Option<ClientCertificates>,
+    /// The oldest that clients may speak.
+    pub tls_min_version: TlsVersion,
+}
+
+/// Whose certificates clients may show.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientCertificates {
+    /// PEM bundle of the authorities.
+    pub ca_file: PathBuf,
+    /// Their revocation lists in PEM.
+    pub crl_files: Vec<PathBuf>,
+    /// Whether a client without one is refused.
+    pub required: bool,
+}
+
+/// A version of TLS that we speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
 }
 
 /// When TLS begins on a listener.
@@ -88,6 +113,11 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
                        plaintext_ok = true on this listener if that is meant";
         faults.push(invalid(&key("tls"), problem.into()));
     }
+    let client_certificates = client_certificates(message.client_certificates.as_ref(), key, faults);
+    if client_certificates.is_some() && tls == ListenerTls::Off {
+        let problem = "is set, but this listener speaks no TLS: leave it out, or set tls";
+        faults.push(invalid(&key("client_certificates"), problem.into()));
+    }
     Some(Listener {
         name: Arc::from(message.name.as_str()),
         service: service?,
@@ -95,5 +125,28 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         tls,
         alpn_strict: message.alpn() != wire::Alpn::Ignore,
         proxy_protocol_from: Networks::check(&key("proxy_protocol_from"), &message.proxy_protocol_from, faults),
+        client_certificates,
+        tls_min_version: match message.tls_min_version() {
+            wire::TlsVersion::Unspecified | wire::TlsVersion::Tls12 => TlsVersion::Tls12,
+            wire::TlsVersion::Tls13 => TlsVersion::Tls13,
+        },
+    })
+}
+
+fn client_certificates(
+    message: Option<&wire::ClientCertificates>,
+    key: &dyn Fn(&str) -> String,
+    faults: &mut Faults,
+) -> Option<ClientCertificates> {
+    let message = message?;
+    if message.ca_file.is_empty() {
+        let problem = "is missing: name the PEM bundle of the authorities whose certificates are taken";
+        faults.push(invalid(&key("client_certificates.ca_file"), problem.into()));
+        return None;
+    }
+    Some(ClientCertificates {
+        ca_file: message.ca_file.as_str().into(),
+        crl_files: message.crl_files.iter().map(Into::into).collect(),
+        required: message.mode() != wire::ClientCertificateMode::Optional,
     })
 }

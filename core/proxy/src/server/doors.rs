@@ -65,8 +65,8 @@ impl Doors {
         let mut doors = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let mut faults = Vec::new();
         let mut wanted = Vec::new();
-        for (index, listener) in setup.config.listeners.iter().enumerate() {
-            match self.listening(listener, setup, &doors, workers.len()) {
+        for index in 0..setup.config.listeners.len() {
+            match self.listening(index, setup, &doors, workers.len()) {
                 Ok(it) => wanted.push(it),
                 Err(problem) => faults.push(invalid(&format!("listeners[{index}].address"), problem)),
             }
@@ -103,17 +103,22 @@ impl Doors {
 
     fn listening(
         &self,
-        listener: &Arc<Listener>,
+        index: usize,
         setup: &Setup,
         known: &ByName,
         threads: usize,
     ) -> Result<(Listening, Opening), String> {
+        let listener = &setup.config.listeners[index];
+        let terms = tls::Terms {
+            listener,
+            certificates: &setup.certificates,
+            verifier: &setup.client_verifiers[index],
+            tickets: &self.tickets,
+            post_quantum: setup.config.post_quantum,
+        };
         let tls = match listener.tls {
             ListenerTls::Off => None,
-            _ => Some(
-                tls::server_config(listener, &setup.certificates, &self.tickets)
-                    .map_err(|error| format!("TLS cannot be set up: {error}"))?,
-            ),
+            _ => Some(tls::server_config(terms).map_err(|error| format!("TLS cannot be set up: {error}"))?),
         };
         let listening = Listening { listener: Arc::clone(listener), tls };
         // By its name first; by its address, which is one listener's only, it may have been renamed.

@@ -71,24 +71,28 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-type Problem = (&'static str, String);
+/// The field it is of, and what is wrong.
+pub(super) type Problem = (&'static str, String);
 
 fn load(config: &Certificate) -> Result<(CertifiedKey, Vec<String>), Problem> {
-    let chain = read_chain(&config.certificate_file).map_err(|problem| ("certificate_file", problem))?;
-    let key = PrivateKeyDer::from_pem_file(&config.key_file).map_err(|error| {
-        ("key_file", format!("{:?} cannot be read: {error}: name a readable PEM file", config.key_file))
-    })?;
-    let names = if config.names.is_empty() { names_of(&chain) } else { config.names.clone() };
+    let certified = read_pair(&config.certificate_file, &config.key_file)?;
+    let names = if config.names.is_empty() { names_of(&certified.cert) } else { config.names.clone() };
     if names.is_empty() {
         let problem = "is empty and the certificate names no host: list the names it is shown for";
         return Err(("names", problem.into()));
     }
-    let certified = CertifiedKey::from_der(chain, key, &super::provider()).map_err(|error| {
-        let problem =
-            format!("{:?} does not fit the certificate ({error}): name the key it was made for", config.key_file);
-        ("key_file", problem)
-    })?;
     Ok((certified, names))
+}
+
+/// Reads a certificate and its key from their PEM files, whatever it is for.
+pub(super) fn read_pair(certificate_file: &Path, key_file: &Path) -> Result<CertifiedKey, Problem> {
+    let chain = read_chain(certificate_file).map_err(|problem| ("certificate_file", problem))?;
+    let key = PrivateKeyDer::from_pem_file(key_file)
+        .map_err(|error| ("key_file", format!("{key_file:?} cannot be read: {error}: name a readable PEM file")))?;
+    CertifiedKey::from_der(chain, key, &super::provider(true)).map_err(|error| {
+        let problem = format!("{key_file:?} does not fit the certificate ({error}): name the key it was made for");
+        ("key_file", problem)
+    })
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -118,7 +122,7 @@ mod tests {
     fn key() -> Arc<CertifiedKey> {
         let made = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        Arc::new(CertifiedKey::from_der(vec![made.cert.der().clone()], key, &super::super::provider()).unwrap())
+        Arc::new(CertifiedKey::from_der(vec![made.cert.der().clone()], key, &super::super::provider(true)).unwrap())
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! TLS towards backends: verified, by pin, or not at all, as the endpoint says.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier};
 
-use crate::config::Invalid;
+use super::certificates::read_pair;
+use crate::config::{BackendTls, Invalid};
 use crate::pool::Verify;
 
 /// Where Debian and most others keep the certificates they trust.
@@ -23,21 +27,33 @@ pub struct Trust {
     none: Arc<ClientConfig>,
     /// Endpoints with a pin are few: the pool is written by operators.
     pinned: Mutex<HashMap<[u8; 32], Arc<ClientConfig>>>,
+    ours: Ours,
+}
+
+/// What is ours in every handshake, however the backend is verified.
+#[derive(Debug)]
+struct Ours {
+    provider: Arc<CryptoProvider>,
+    /// Shown to backends that ask; none: nothing is.
+    certificate: Option<Arc<CertifiedKey>>,
 }
 
 impl Trust {
-    /// Reads the CA bundle.
-    ///
-    /// # Errors
-    /// `backend_tls.ca_file` cannot be used.
-    pub fn load(ca_file: Option<&PathBuf>) -> Result<Self, Invalid> {
-        let roots = match ca_file {
-            Some(file) => read_roots(file).map_err(|problem| Invalid { key: "backend_tls.ca_file".into(), problem })?,
+    /// Reads the CA bundle and our own certificate; what cannot be used joins the faults.
+    pub fn load(config: &BackendTls, post_quantum: bool, faults: &mut Vec<Invalid>) -> Self {
+        let mut fault = |field, problem| faults.push(Invalid { key: format!("backend_tls.{field}"), problem });
+        let roots = match &config.ca_file {
+            Some(file) => read_roots(file).map_err(|problem| fault("ca_file", problem)),
             // A machine without a bundle can still verify nobody: that shows at the first TLS backend, by name.
-            None => read_roots(Path::new(SYSTEM_CA_FILE)).unwrap_or_else(|_| RootCertStore::empty()),
+            None => read_roots(Path::new(SYSTEM_CA_FILE)).map_err(|_| ()),
         };
-        let full = builder().with_root_certificates(roots).with_no_client_auth();
-        Ok(Self { full: Arc::new(full), none: any(None), pinned: Mutex::default() })
+        let certificate = config.certificate.as_ref().and_then(|(certificate, key)| {
+            read_pair(certificate, key).map_err(|(field, problem)| fault(field, problem)).ok()
+        });
+        let ours = Ours { provider: super::provider(post_quantum), certificate: certificate.map(Arc::new) };
+        let full = ours.builder().with_root_certificates(roots.unwrap_or_else(|()| RootCertStore::empty()));
+        let full = ours.client(full);
+        Self { full, none: ours.any(None), pinned: Mutex::default(), ours }
     }
 
     /// The client config for an endpoint.
@@ -48,21 +64,29 @@ impl Trust {
             Verify::None => Arc::clone(&self.none),
             Verify::Pin(pin) => {
                 let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-                Arc::clone(pinned.entry(*pin).or_insert_with(|| any(Some(*pin))))
+                Arc::clone(pinned.entry(*pin).or_insert_with(|| self.ours.any(Some(*pin))))
             }
         }
     }
 }
 
-fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    let builder = ClientConfig::builder_with_provider(super::provider());
-    // Infallible: aws-lc-rs has suites for both default versions.
-    builder.with_safe_default_protocol_versions().unwrap_or_else(|_| ClientConfig::builder())
-}
+impl Ours {
+    fn builder(&self) -> ConfigBuilder<ClientConfig, WantsVerifier> {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
+        // Infallible: aws-lc-rs has suites for both default versions.
+        builder.with_safe_default_protocol_versions().unwrap_or_else(|_| ClientConfig::builder())
+    }
 
-fn any(pin: Option<[u8; 32]>) -> Arc<ClientConfig> {
-    let verifier = Arc::new(AnyChain { pin });
-    Arc::new(builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    fn any(&self, pin: Option<[u8; 32]>) -> Arc<ClientConfig> {
+        self.client(self.builder().dangerous().with_custom_certificate_verifier(Arc::new(AnyChain { pin })))
+    }
+
+    fn client(&self, builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Arc<ClientConfig> {
+        Arc::new(match &self.certificate {
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(key)))),
+            None => builder.with_no_client_auth(),
+        })
+    }
 }
 
 fn read_roots(file: &Path) -> Result<RootCertStore, String> {
@@ -112,7 +136,7 @@ impl ServerCertVerifier for AnyChain {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = super::provider().signature_verification_algorithms;
+        let algorithms = super::provider(true).signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
     }
 
@@ -122,11 +146,11 @@ impl ServerCertVerifier for AnyChain {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = super::provider().signature_verification_algorithms;
+        let algorithms = super::provider(true).signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        super::provider().signature_verification_algorithms.supported_schemes()
+        super::provider(true).signature_verification_algorithms.supported_schemes()
     }
 }

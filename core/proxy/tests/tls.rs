@@ -1,0 +1,9 @@
+//! TLS with clients, over real connections: what is agreed on, who is let in, and what a record says of it.
+
+mod tls {
+    mod authority;
+    mod client_certificates;
+    mod handshake;
+    mod tickets;
+    mod versions;
+}
