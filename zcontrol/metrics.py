@@ -28,6 +28,9 @@ DIRECTORY_UP: Final = Gauge("zproxy_directory_up", "Whether the directory answer
 UNKNOWN_HOME: Final = Counter(
     "zproxy_unknown_home", "Answers that failed because the pool has no backend or group for the account's home"
 )
+AUTH_HTTP_OUTSIDE: Final = Counter(
+    "zproxy_auth_http_outside", "Answers of auth_http with an address where the pool has no backend"
+)
 STALE_SERVED: Final = Counter(
     "zproxy_route_stale_served", "Routes served past their soft TTL because the directory could not be reached"
 )

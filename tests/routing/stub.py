@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zcontrol.demo.loopback import own_address
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -17,7 +18,7 @@ DRIP_SECONDS = 0.02
 
 
 @asynccontextmanager
-async def serving(talk: Talk) -> AsyncIterator[str]:
+async def serving(talk: Talk, *, address: str = "", tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Talk to whoever connects; `host:port` for as long as the context lasts, then every conversation is cut."""
     conversations: set[asyncio.Task[None] | None] = set()
 
@@ -29,7 +30,7 @@ async def serving(talk: Talk) -> AsyncIterator[str]:
         with suppress(ConnectionError):
             await writer.wait_closed()
 
-    server = await asyncio.start_server(run, own_address(), 0)
+    server = await asyncio.start_server(run, address or own_address(), 0, ssl=tls)
     try:
         yield "{}:{}".format(*server.sockets[0].getsockname())
     finally:

@@ -234,7 +234,7 @@ def test_a_config_that_leads_nowhere_is_told(config: dict[str, object], told: st
 
 
 def test_no_directory_is_told() -> None:
-    with pytest.raises(DirectoryError, match=r"set directory\.file or directory\.ldap"):
+    with pytest.raises(DirectoryError, match=r"set directory\.file, \.ldap or \.auth_http"):
         open_directory(config_pb2.Directory())
 
 

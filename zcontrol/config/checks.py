@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zcontrol.address import is_dns_name, is_loopback, parse_host, parse_host_port
+from zcontrol.config.checks_auth_http import check_auth_http
 from zcontrol.fault import Fault, shown
 from zcontrol.pool.rules import check_pool
 from zcontrol.v1 import config_pb2, pool_pb2
@@ -81,9 +82,13 @@ def _api_problem(address: str) -> str:
 def _check_directory(directory: config_pb2.Directory) -> Iterator[Fault]:
     source = directory.WhichOneof("source")
     if source is None:
-        yield Fault(path="directory", problem="missing; add [directory.file] or [directory.ldap]")
+        yield Fault(
+            path="directory", problem="missing; add [directory.file], [directory.ldap] or [directory.auth_http]"
+        )
     elif source == "file":
         yield from _check_file_directory(directory.file)
+    elif source == "auth_http":
+        yield from (fault.below("directory.auth_http") for fault in check_auth_http(directory.auth_http))
     else:
         yield from (fault.below("directory.ldap") for fault in _check_ldap(directory.ldap))
 
@@ -195,6 +200,7 @@ def _shown(duration: Duration) -> str:
     return shown(duration.ToJsonString())
 
 
+_SOURCES = ", ".join(f"[directory.{field.name}]" for field in config_pb2.Directory.DESCRIPTOR.fields)
 # sun_path holds 108 octets with the closing NUL.
 _LONGEST_SOCKET_PATH = 107
 # As many octets as the MAC puts out: a shorter key is the weakest part of the seal.

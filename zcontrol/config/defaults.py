@@ -18,6 +18,8 @@ def fill_defaults(config: config_pb2.Config) -> None:
     _fill_cache(config.cache)
     if config.directory.WhichOneof("source") == "ldap":
         _fill_ldap(config.directory.ldap)
+    elif config.directory.WhichOneof("source") == "auth_http":
+        _fill_auth_http(config.directory.auth_http)
 
 
 def usual_api_address(state_directory: str) -> str:
@@ -41,6 +43,15 @@ def _fill_ldap(ldap: config_pb2.LdapDirectory) -> None:
     ldap.domain_base = ldap.domain_base or ldap.base
     if not ldap.tls and any(not is_loopback_url(url) for url in ldap.urls if url.startswith("ldap://")):
         ldap.tls = config_pb2.LDAP_TLS_STARTTLS
+
+
+def _fill_auth_http(source: config_pb2.AuthHttpDirectory) -> None:
+    if not source.HasField("timeout"):
+        source.timeout.FromTimedelta(timedelta(seconds=2))
+    source.connections = source.connections or 16
+    source.mode = source.mode or config_pb2.AUTH_HTTP_MODE_LOOKUP
+    if source.mode == config_pb2.AUTH_HTTP_MODE_LOOKUP:
+        source.protocol = source.protocol or "imap"
 
 
 _CACHE_TIMES: dict[str, timedelta] = {

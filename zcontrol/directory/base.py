@@ -28,6 +28,8 @@ class Found:
     status: route_pb2.AccountStatus.ValueType = route_pb2.ACCOUNT_STATUS_ACTIVE
     # Networks in CIDR form; empty: any.
     allowed_nets: tuple[str, ...] = ()
+    # Whoever logs in is verified first, and the verdict says where to.
+    verify: bool = False
 
 
 # An account, none of that name, or why the directory could not say.

@@ -1,4 +1,4 @@
-"""Whether a directory could be opened, for `zproxy check`: accounts files are read whole, LDAP is not asked."""
+"""Whether a directory could be opened, for `zproxy check`: accounts files are read whole, servers are not asked."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from zcontrol.v1 import config_pb2
 def check_directory(directory: config_pb2.Directory) -> Iterator[Fault]:
     """What would keep control from starting with it."""
     source = directory.WhichOneof("source")
-    path = {"file": "directory.file.path", "ldap": "directory.ldap"}.get(source or "", "directory")
+    path = "directory.file.path" if source == "file" else ".".join(filter(None, ("directory", source)))
     try:
         opened = open_directory(directory)
     except DirectoryError as error:

@@ -26,7 +26,9 @@ async def explain(
         told.steps.extend(steps)
     if entry := await _entry(resolver, question, told, bypass_cache=request.bypass_cache):
         _describe(resolver, entry, told)
-        if not told.failure:
+        if told.route.verify:
+            told.steps.append("each login is verified first, and the verdict says which backend it goes to")
+        elif not told.failure:
             choose(pool, votes, request.service or "imap", told)
     return told
 

@@ -19,7 +19,7 @@ def open_resolver(
     """A resolver for this config, not started; one that takes another's place goes on with its epochs and accounts."""
     epochs = before.epochs if before else Epochs()
     setting = Setting(pool=pool, names=config.names, times=Times.of(config.cache), epochs=epochs)
-    directory = open_directory(config.directory, before.directory if before else None)
+    directory = open_directory(config.directory, before.directory if before else None, pool=pool)
     return Resolver(directory, open_cache(config.cache), setting)
 
 

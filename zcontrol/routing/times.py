@@ -46,6 +46,7 @@ class Times:
             may_act_as=found.may_act_as,
             status=found.status,
             allowed_nets=found.allowed_nets,
+            verify=found.verify,
         )
         route.looked_up.FromMilliseconds(int(now * 1000))
         return Entry(epoch, now, now + min(soft, self.hard), now + self.hard, route.SerializeToString())

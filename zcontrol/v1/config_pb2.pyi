@@ -176,6 +176,35 @@ LDAP_PRESET_ZIMBRA: LdapPreset.ValueType  # 2
 """zimbraMailDeliveryAddress, zimbraMailAlias, zimbraId, zimbraMailHost, zimbraAccountStatus, domains and their rules."""
 Global___LdapPreset: _TypeAlias = LdapPreset  # noqa: Y015
 
+class _AuthHttpMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AuthHttpModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuthHttpMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AUTH_HTTP_MODE_UNSPECIFIED: _AuthHttpMode.ValueType  # 0
+    AUTH_HTTP_MODE_LOOKUP: _AuthHttpMode.ValueType  # 1
+    """Asked where a name lives, with `_password_` for a password and 127.0.0.1 for the client's address. The answer is
+    cached like any route and proves nothing: the backend checks the password (`login_style = "replay"`).
+    """
+    AUTH_HTTP_MODE_VERIFY: _AuthHttpMode.ValueType  # 2
+    """Asked at each login with the client's own password, and never cached. What it answers, name and password to use at
+    the backend included, is good for that login.
+    """
+
+class AuthHttpMode(_AuthHttpMode, metaclass=_AuthHttpModeEnumTypeWrapper): ...
+
+AUTH_HTTP_MODE_UNSPECIFIED: AuthHttpMode.ValueType  # 0
+AUTH_HTTP_MODE_LOOKUP: AuthHttpMode.ValueType  # 1
+"""Asked where a name lives, with `_password_` for a password and 127.0.0.1 for the client's address. The answer is
+cached like any route and proves nothing: the backend checks the password (`login_style = "replay"`).
+"""
+AUTH_HTTP_MODE_VERIFY: AuthHttpMode.ValueType  # 2
+"""Asked at each login with the client's own password, and never cached. What it answers, name and password to use at
+the backend included, is good for that login.
+"""
+Global___AuthHttpMode: _TypeAlias = AuthHttpMode  # noqa: Y015
+
 @_typing.final
 class Config(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -730,21 +759,25 @@ class Directory(_message.Message):
 
     FILE_FIELD_NUMBER: _builtins.int
     LDAP_FIELD_NUMBER: _builtins.int
+    AUTH_HTTP_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def file(self) -> Global___FileDirectory: ...
     @_builtins.property
     def ldap(self) -> Global___LdapDirectory: ...
+    @_builtins.property
+    def auth_http(self) -> Global___AuthHttpDirectory: ...
     def __init__(
         self,
         *,
         file: Global___FileDirectory | None = ...,
         ldap: Global___LdapDirectory | None = ...,
+        auth_http: Global___AuthHttpDirectory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "ldap", b"ldap", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_http", b"auth_http", "file", b"file", "ldap", b"ldap", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "ldap", b"ldap", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth_http", b"auth_http", "file", b"file", "ldap", b"ldap", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["file", "ldap"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["file", "ldap", "auth_http"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
@@ -892,6 +925,136 @@ class LdapAttributes(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LdapAttributes: _TypeAlias = LdapAttributes  # noqa: Y015
+
+@_typing.final
+class AuthHttpDirectory(_message.Message):
+    """A server that speaks nginx's `auth_http` (ngx_mail_auth_http_module), such as a script made for nginx's mail proxy, or
+    Zimbra's look-up service. It answers with an address, which is matched to a backend of the pool: by address or host,
+    and by port where several backends are at one address. No other address is ever connected to.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HomesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    URLS_FIELD_NUMBER: _builtins.int
+    CA_FILE_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    CONNECTIONS_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    HOMES_FIELD_NUMBER: _builtins.int
+    UNKNOWN_STATUSES_FIELD_NUMBER: _builtins.int
+    TEMPORARY_STATUSES_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    PLAINTEXT_OK_FIELD_NUMBER: _builtins.int
+    ca_file: _builtins.str
+    """PEM bundle that https servers are checked against; empty: the system's."""
+    mode: Global___AuthHttpMode.ValueType
+    """Unset: lookup."""
+    connections: _builtins.int
+    """Connections to one server, kept alive where it lets us; unset: 16."""
+    protocol: _builtins.str
+    """[lookup] The Auth-Protocol asked about, because one route serves all protocols; empty: imap."""
+    plaintext_ok: _builtins.bool
+    """[verify] Passwords may cross networks in clear to an http:// server beyond loopback."""
+    @_builtins.property
+    def urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Servers in order of preference: `http://host:port/path`, `https://host/path`. At least one."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """Of one question to one server, answer included; unset: 2s."""
+
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuthHttpHeader]:
+        """Sent with every question, as nginx's `auth_http_header` does, e.g. a secret that tells the server who asks."""
+
+    @_builtins.property
+    def homes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Answers that are no host of the pool, and the backend or group that each stands for: an address, a network in CIDR
+        form or a host name, e.g. `"10.1.0.0/16" = "old-site"`.
+        """
+
+    @_builtins.property
+    def unknown_statuses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """[lookup] Texts in Auth-Status that say for certain that nobody has the name, found anywhere in it and without case,
+        besides `user not found`, `account not found`, `domain not found for user`, `no such user` and `unknown user`. Every
+        other text but OK is a temporary failure, and so is each with an Auth-Error-Code of 4xx: a server that checks
+        passwords would say `Invalid login or password` of everybody, because in this mode it is told none.
+        """
+
+    @_builtins.property
+    def temporary_statuses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """[verify] Texts in Auth-Status that say that the server could not tell, found as above, besides `temporar`,
+        `try again`, `unavailable` and `internal`, and each with an Auth-Error-Code of 4xx. Every other text but OK says
+        that name or password is wrong.
+        """
+
+    def __init__(
+        self,
+        *,
+        urls: _abc.Iterable[_builtins.str] | None = ...,
+        ca_file: _builtins.str = ...,
+        mode: Global___AuthHttpMode.ValueType = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        connections: _builtins.int = ...,
+        headers: _abc.Iterable[Global___AuthHttpHeader] | None = ...,
+        homes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        unknown_statuses: _abc.Iterable[_builtins.str] | None = ...,
+        temporary_statuses: _abc.Iterable[_builtins.str] | None = ...,
+        protocol: _builtins.str = ...,
+        plaintext_ok: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_file", b"ca_file", "connections", b"connections", "headers", b"headers", "homes", b"homes", "mode", b"mode", "plaintext_ok", b"plaintext_ok", "protocol", b"protocol", "temporary_statuses", b"temporary_statuses", "timeout", b"timeout", "unknown_statuses", b"unknown_statuses", "urls", b"urls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthHttpDirectory: _TypeAlias = AuthHttpDirectory  # noqa: Y015
+
+@_typing.final
+class AuthHttpHeader(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Letters, digits and `-`. Required."""
+    value: _builtins.str
+    """Secret. Required."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthHttpHeader: _TypeAlias = AuthHttpHeader  # noqa: Y015
 
 @_typing.final
 class Names(_message.Message):

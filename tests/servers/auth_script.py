@@ -1,0 +1,96 @@
+"""A server that speaks auth_http as scripts made for nginx do: an answer a name, connections kept alive."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import unquote_to_bytes
+
+from zcontrol.demo.loopback import own_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Headers = dict[str, str]
+UNKNOWN = {"Auth-Status": "No such user", "Auth-Wait": "3"}
+
+
+class AuthScript:
+    """What it answers is a function of what it is asked, and can be changed between questions."""
+
+    def __init__(self, answer: Callable[[Headers], Headers]) -> None:
+        self.answer = answer
+        self.status = 200
+        self.asked: list[list[tuple[str, str]]] = []
+        """Each question's headers, in order and as they were spelled."""
+        self.connections = 0
+        script = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                script.connections += 1
+                super().setup()
+
+            def do_GET(self) -> None:
+                script.asked.append(self.headers.items())
+                headers = script.answer(dict(self.headers.items()))
+                self.send_response(script.status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                body = b"for people only"
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Tests look at what was asked."""
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads: ClassVar[bool] = True
+            request_queue_size = 256
+
+        self._server = Server((own_address(), 0), Handler)
+        host, port = self._server.server_address[:2]
+        self.address = f"{host!s}:{port}"
+        self.url = f"http://{self.address}/auth"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def users(self) -> list[str]:
+        """Who was asked about, in order."""
+        return [undone(dict(headers), "Auth-User") for headers in self.asked]
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def undone(headers: Headers, name: str) -> str:
+    """What was escaped into a header."""
+    return unquote_to_bytes(headers.get(name, "").encode("latin-1")).decode()
+
+
+def lives_at(server: str, port: int, **more: str) -> Headers:
+    """A good answer; `user` and `password` are what to log in with there."""
+    names = {"user": "Auth-User", "password": "Auth-Pass"}
+    place = {"Auth-Status": "OK", "Auth-Server": server, "Auth-Port": str(port)}
+    return place | {names[name]: value for name, value in more.items()}
+
+
+@contextmanager
+def auth_script(accounts: dict[str, Headers] | Callable[[Headers], Headers]) -> Iterator[AuthScript]:
+    """Serve these accounts, or whatever a function answers."""
+
+    def answer(asked: Headers) -> Headers:
+        assert not callable(accounts)
+        return accounts.get(undone(asked, "Auth-User"), UNKNOWN)
+
+    script = AuthScript(accounts if callable(accounts) else answer)
+    try:
+        yield script
+    finally:
+        script.stop()
