@@ -227,6 +227,7 @@ class Config(_message.Message):
     DEFAULTS_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     TLS_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_DIRECTORIES_FIELD_NUMBER: _builtins.int
     SASL_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """[edge] The host name clients know us by, told to backends and in greetings. Required."""
@@ -242,7 +243,9 @@ class Config(_message.Message):
 
     @_builtins.property
     def certificates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Certificate]:
-        """[edge] Certificates shown to clients, chosen by SNI. Required where a listener speaks TLS."""
+        """[edge] Certificates shown to clients, chosen by SNI. Required where a listener speaks TLS, unless there are
+        `certificate_directories`. Files in use are looked at every 10 s, and read again when they have changed.
+        """
 
     @_builtins.property
     def limits(self) -> Global___Limits:
@@ -297,6 +300,12 @@ class Config(_message.Message):
         """[edge] What holds for TLS on both sides."""
 
     @_builtins.property
+    def certificate_directories(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateDirectory]:
+        """[edge] Certificates of many names: each is read when a client first asks for it. One in `certificates` is for who
+        asks for no name, or for one that has no certificate.
+        """
+
+    @_builtins.property
     def sasl(self) -> Global___Sasl:
         """[edge]"""
 
@@ -321,11 +330,12 @@ class Config(_message.Message):
         defaults: _pool_pb2.Defaults | None = ...,
         threads: _builtins.int = ...,
         tls: Global___Tls | None = ...,
+        certificate_directories: _abc.Iterable[Global___CertificateDirectory] | None = ...,
         sasl: Global___Sasl | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "sasl", b"sasl", "timeouts", b"timeouts", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts", "tls", b"tls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts", "tls", b"tls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -432,18 +442,22 @@ class Tls(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     POST_QUANTUM_FIELD_NUMBER: _builtins.int
+    CACHED_CERTIFICATES_FIELD_NUMBER: _builtins.int
     post_quantum: _builtins.bool
     """Key exchange by X25519MLKEM768, which a recording of today does not betray to a quantum computer; others remain for
     who cannot. Unset: true.
     """
+    cached_certificates: _builtins.int
+    """Certificates of `certificate_directories` kept in memory, some 8 KiB each; unset: 10000."""
     def __init__(
         self,
         *,
         post_quantum: _builtins.bool | None = ...,
+        cached_certificates: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_post_quantum", b"_post_quantum", "post_quantum", b"post_quantum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_post_quantum", b"_post_quantum", "post_quantum", b"post_quantum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_post_quantum", b"_post_quantum", "cached_certificates", b"cached_certificates", "post_quantum", b"post_quantum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__post_quantum: _TypeAlias = _typing.Literal["post_quantum"]  # noqa: Y015
     _WhichOneofArgType__post_quantum: _TypeAlias = _typing.Literal["_post_quantum", b"_post_quantum"]  # noqa: Y015
@@ -459,12 +473,17 @@ class Certificate(_message.Message):
     KEY_FILE_FIELD_NUMBER: _builtins.int
     NAMES_FIELD_NUMBER: _builtins.int
     DEFAULT_FIELD_NUMBER: _builtins.int
+    OCSP_FILE_FIELD_NUMBER: _builtins.int
     certificate_file: _builtins.str
     """PEM files, leaf first. Required."""
     key_file: _builtins.str
     """Required."""
     default: _builtins.bool
     """Shown where no other matches, and to clients without SNI; unset everywhere: the first one."""
+    ocsp_file: _builtins.str
+    """An OCSP response for the certificate in DER, as `openssl ocsp -respout` writes it, sent along while it is good and
+    in force; renew it by a timer. Empty: none.
+    """
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Host names it is shown for, `mail.tgg.net.id` or `*.tgg.net.id` (one label); empty: the names in the certificate."""
@@ -476,14 +495,40 @@ class Certificate(_message.Message):
         key_file: _builtins.str = ...,
         names: _abc.Iterable[_builtins.str] | None = ...,
         default: _builtins.bool = ...,
+        ocsp_file: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_file", b"certificate_file", "default", b"default", "key_file", b"key_file", "names", b"names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_file", b"certificate_file", "default", b"default", "key_file", b"key_file", "names", b"names", "ocsp_file", b"ocsp_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Certificate: _TypeAlias = Certificate  # noqa: Y015
+
+@_typing.final
+class CertificateDirectory(_message.Message):
+    """Files are named for the host, in lower case: `NAME.pem` and `NAME.key`, `NAME.crt` and `NAME.key`, or
+    `NAME/fullchain.pem` and `NAME/privkey.pem`, as certbot, dehydrated and lego write them. For all names of one domain
+    NAME is `_.` and the domain. `NAME.ocsp` or `NAME/ocsp.der` is sent along, if it is there.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Searched in the order of the list. Required."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateDirectory: _TypeAlias = CertificateDirectory  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):

@@ -6,6 +6,7 @@
 mod listener;
 mod sasl;
 mod settings;
+mod tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use prost::Message as _;
 pub use listener::{ClientCertificates, Listener, ListenerTls, TlsVersion};
 pub use sasl::Sasl;
 pub use settings::{Api, Health, Limits, Network, Networks, Records, Timeouts};
+pub use tls::{BackendTls, Certificate, Tls};
 
 use crate::wire;
 
@@ -30,6 +32,10 @@ pub struct Config {
     pub listeners: Vec<Arc<Listener>>,
     /// Shown to clients.
     pub certificates: Vec<Certificate>,
+    /// Where further ones lie, by name.
+    pub certificate_directories: Vec<PathBuf>,
+    /// Of TLS with clients and backends alike.
+    pub tls: Tls,
     /// Bounds.
     pub limits: Limits,
     /// How clients prove who they are.
@@ -38,8 +44,6 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Of TLS with backends.
     pub backend_tls: BackendTls,
-    /// Whether post-quantum key exchange is offered, to clients and to backends.
-    pub post_quantum: bool,
     /// Of endpoints.
     pub health: Health,
     /// Where records go.
@@ -48,28 +52,6 @@ pub struct Config {
     pub api: Api,
     /// Threads that serve sessions.
     pub threads: usize,
-}
-
-/// What TLS with backends is made of.
-#[derive(Clone, Debug, Default)]
-pub struct BackendTls {
-    /// PEM bundle that backends are checked against; none: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Files of our own certificate and its key, for backends that ask for one.
-    pub certificate: Option<(PathBuf, PathBuf)>,
-}
-
-/// A certificate's files and the names it is shown for.
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    /// PEM, leaf first.
-    pub certificate_file: PathBuf,
-    /// PEM.
-    pub key_file: PathBuf,
-    /// Lower-case names, `*.` wildcards among them; empty: those in the certificate.
-    pub names: Vec<String>,
-    /// Shown where no other matches.
-    pub default: bool,
 }
 
 /// One thing wrong with a config.
@@ -111,7 +93,8 @@ impl Config {
         if message.state_directory.is_empty() {
             faults.push(invalid("state_directory", "is missing: name a directory that survives restarts".into()));
         }
-        if message.certificates.is_empty() && listeners.iter().any(|listener| listener.tls != ListenerTls::Off) {
+        let certified = !message.certificates.is_empty() || !message.certificate_directories.is_empty();
+        if !certified && listeners.iter().any(|listener| listener.tls != ListenerTls::Off) {
             let problem = "is empty, but listeners speak TLS: add one with certificate_file and key_file";
             faults.push(invalid("certificates", problem.into()));
         }
@@ -119,12 +102,13 @@ impl Config {
         let config = Self {
             hostname: Arc::from(message.hostname.as_str()),
             listeners,
-            certificates: certificates(message.certificates, &mut faults),
+            certificates: tls::certificates(message.certificates, &mut faults),
+            certificate_directories: tls::directories(&message.certificate_directories, &mut faults),
+            tls: Tls::check(&message.tls.unwrap_or_default()),
             limits: Limits::check(message.limits.unwrap_or_default(), &mut faults),
             sasl: Sasl::check(&message.sasl.unwrap_or_default(), &mut faults),
             timeouts: Timeouts::check(&message.timeouts.unwrap_or_default(), &mut faults),
-            backend_tls: backend_tls(message.backend_tls.unwrap_or_default(), &mut faults),
-            post_quantum: message.tls.unwrap_or_default().post_quantum.unwrap_or(true),
+            backend_tls: BackendTls::check(message.backend_tls.unwrap_or_default(), &mut faults),
             health: Health::check(&message.health.unwrap_or_default(), &mut faults),
             records: Records::check(message.log.unwrap_or_default(), &mut faults),
             api: Api::check(&message.api.unwrap_or_default(), &state_directory, &mut faults),
@@ -133,52 +117,6 @@ impl Config {
         };
         (config, faults)
     }
-}
-
-fn backend_tls(message: wire::BackendTlsSettings, faults: &mut Faults) -> BackendTls {
-    let file = |path: String| (!path.is_empty()).then(|| PathBuf::from(path));
-    let (certificate, key) = (file(message.certificate_file), file(message.key_file));
-    for (absent, of) in [("certificate_file", &certificate), ("key_file", &key)] {
-        if of.is_none() && (certificate.is_some() || key.is_some()) {
-            let problem = "is missing: certificate_file and key_file go together; name both PEM files, or neither";
-            faults.push(invalid(&format!("backend_tls.{absent}"), problem.into()));
-        }
-    }
-    BackendTls { ca_file: file(message.ca_file), certificate: certificate.zip(key) }
-}
-
-fn certificates(messages: Vec<wire::Certificate>, faults: &mut Faults) -> Vec<Certificate> {
-    let mut defaults = 0;
-    let mut all = Vec::with_capacity(messages.len());
-    for (index, message) in messages.into_iter().enumerate() {
-        for (key, value) in [("certificate_file", &message.certificate_file), ("key_file", &message.key_file)] {
-            if value.is_empty() {
-                faults.push(invalid(&format!("certificates[{index}].{key}"), "is missing: name a PEM file".into()));
-            }
-        }
-        defaults += usize::from(message.default);
-        if defaults > 1 && message.default {
-            let problem = "a second default certificate: keep `default = true` on one only";
-            faults.push(invalid(&format!("certificates[{index}].default"), problem.into()));
-        }
-        for (at, name) in message.names.iter().enumerate().filter(|(_, name)| !is_certificate_name(name)) {
-            let problem = format!("{name:?} is no host name, e.g. \"mail.tgg.net.id\" or \"*.tgg.net.id\"");
-            faults.push(invalid(&format!("certificates[{index}].names[{at}]"), problem));
-        }
-        all.push(Certificate {
-            certificate_file: message.certificate_file.into(),
-            key_file: message.key_file.into(),
-            names: message.names.iter().map(|name| name.to_ascii_lowercase()).collect(),
-            default: message.default,
-        });
-    }
-    all
-}
-
-/// A host name, or `*.` and one.
-fn is_certificate_name(name: &str) -> bool {
-    let host = name.strip_prefix("*.").unwrap_or(name);
-    !host.is_empty() && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet))
 }
 
 /// More threads than this is a typing error.

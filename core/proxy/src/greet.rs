@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt as _;
 use zproxy_protocol::{Input, Login, Refusal, Server, Step, Success, Then};
 
 use crate::Error;
 use crate::stream::Stream;
-use crate::tls::{self, Facts};
+use crate::tls::{Facts, ServerTls};
 
 /// Octets that a client may pipeline behind the longest line it may send.
 const MAX_BEHIND: usize = 16 * 1024;
@@ -30,7 +29,7 @@ pub struct Greeting {
 #[derive(Clone, Debug)]
 pub struct Starttls {
     /// None: it is not offered.
-    pub config: Option<Arc<ServerConfig>>,
+    pub under: Option<Arc<ServerTls>>,
     /// For the handshake.
     pub deadline: Duration,
 }
@@ -95,11 +94,11 @@ impl Greeting {
     }
 
     async fn starttls(&mut self) -> Result<Facts, Error> {
-        let config = self.starttls.config.take();
-        let (Some(Stream::Plain(tcp)), Some(config)) = (self.stream.take(), config) else {
+        let under = self.starttls.under.take();
+        let (Some(Stream::Plain(tcp)), Some(under)) = (self.stream.take(), under) else {
             return Err(Error::ClientTls("STARTTLS is not offered here".into()));
         };
-        let (stream, facts) = tls::handshake(tcp, config, self.starttls.deadline).await?;
+        let (stream, facts) = under.accept(tcp, self.starttls.deadline).await?;
         self.stream = Some(stream);
         self.server.secured();
         Ok(facts)

@@ -55,9 +55,9 @@ impl Setup {
     /// All faults at once.
     pub fn load(config: &[u8]) -> Result<Self, Vec<Invalid>> {
         let (config, mut faults) = Config::decode(config).map_err(|fault| vec![fault])?;
-        let certificates = Arc::new(Certificates::load(&config.certificates, &mut faults));
+        let certificates = Arc::new(Certificates::load(&config, &mut faults));
         let client_verifiers = tls::load_client_auth(&config.listeners, &mut faults);
-        let trust = Trust::load(&config.backend_tls, config.post_quantum, &mut faults);
+        let trust = Trust::load(&config.backend_tls, config.tls.post_quantum, &mut faults);
         if faults.is_empty() { Ok(Self { config, certificates, trust, client_verifiers }) } else { Err(faults) }
     }
 }
@@ -105,9 +105,9 @@ impl Shared {
             objections: Objections::default(),
             limits: Arc::default(),
             metrics,
+            doors: Doors::new(tickets, records.clone()),
             records,
             edge_id: edge_id(),
-            doors: Doors::new(tickets),
             next_session: AtomicU64::new(1),
             random: RandomState::new(),
             stopping: watch::channel(false).0,

@@ -25,7 +25,7 @@ use crate::server::{Listening, Setup, Shared};
 use crate::sessions::{Entry, Facts};
 use crate::splice::{Ended, Splice};
 use crate::stream::Stream;
-use crate::{Error, sys, tls};
+use crate::{Error, sys};
 use attempt::{Attempt, LoggedIn};
 
 /// A connection that was just accepted.
@@ -141,7 +141,7 @@ impl Session {
         }
         self.record.step("tls");
         let under = self.listening.tls.clone().ok_or_else(|| Error::ClientTls("no certificate".into()))?;
-        let (stream, facts) = tls::handshake(tcp, under, config.timeouts.handshake).await?;
+        let (stream, facts) = under.accept(tcp, config.timeouts.handshake).await?;
         self.record.tls(facts);
         Ok((stream, ends))
     }
@@ -174,7 +174,7 @@ impl Session {
         };
         let offered = matches!(listener.tls, ListenerTls::StarttlsOptional | ListenerTls::StarttlsRequired);
         let starttls =
-            Starttls { config: self.listening.tls.clone().filter(|_| offered), deadline: config.timeouts.handshake };
+            Starttls { under: self.listening.tls.clone().filter(|_| offered), deadline: config.timeouts.handshake };
         let most = config.limits.line.max(config.sasl.max_line);
         Greeting::begin(stream, listener.service.protocol().server(setting), starttls, most).await
     }

@@ -7,17 +7,23 @@
 mod certificates;
 mod client_auth;
 mod client_certificate;
+mod directories;
 mod failure;
+mod ocsp;
 mod trust;
+mod watched;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
-use rustls::{NamedGroup, ServerConfig};
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{NamedGroup, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 
 pub use certificates::Certificates;
 pub use client_auth::Verifier;
@@ -27,6 +33,7 @@ pub use trust::Trust;
 
 use crate::Error;
 use crate::config::{Listener, TlsVersion};
+use crate::record::Writer;
 use crate::service::Service;
 use crate::stream::Stream;
 
@@ -73,38 +80,86 @@ pub struct Terms<'a> {
     pub tickets: &'a Tickets,
     /// Whether post-quantum key exchange is offered.
     pub post_quantum: bool,
+    /// Where is told what is wrong with certificates.
+    pub records: &'a Writer,
 }
 
 /// What a listener's handshakes run under.
-///
-/// # Errors
-/// rustls refuses the protocol versions; ours are fixed, so it does not.
-pub fn server_config(terms: Terms<'_>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let Terms { listener, certificates, verifier, tickets, post_quantum } = terms;
-    let versions: &[_] = match listener.tls_min_version {
-        TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
-        TlsVersion::Tls13 => &[&rustls::version::TLS13],
-    };
-    let builder = ServerConfig::builder_with_provider(provider(post_quantum)).with_protocol_versions(versions)?;
-    let builder = match verifier {
-        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
-        None => builder.with_no_client_auth(),
-    };
-    let mut config = builder.with_cert_resolver(Arc::clone(certificates) as _);
-    if listener.alpn_strict {
-        config.alpn_protocols = vec![listener.service.protocol().alpn().to_vec()];
+#[derive(Debug)]
+pub struct ServerTls {
+    /// All but the certificate.
+    config: ServerConfig,
+    certificates: Arc<Certificates>,
+    records: Writer,
+}
+
+impl ServerTls {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// rustls refuses the protocol versions; ours are fixed, so it does not.
+    pub fn new(terms: Terms<'_>) -> Result<Self, rustls::Error> {
+        let Terms { listener, certificates, verifier, tickets, post_quantum, records } = terms;
+        let versions: &[_] = match listener.tls_min_version {
+            TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            TlsVersion::Tls13 => &[&rustls::version::TLS13],
+        };
+        let builder = ServerConfig::builder_with_provider(provider(post_quantum)).with_protocol_versions(versions)?;
+        let builder = match verifier {
+            Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Chosen(None)));
+        if listener.alpn_strict {
+            config.alpn_protocols = vec![listener.service.protocol().alpn().to_vec()];
+        }
+        // Tickets alone: a session cache would be memory that clients fill.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // A ticket would carry the client's proof past its revocation, so where certificates are asked for there is
+        // none.
+        if verifier.is_none() {
+            config.ticketer = Arc::clone(&tickets.0[listener.service.index()]);
+        }
+        // A mail client reconnects rarely: the default of two is one encryption too many a handshake.
+        config.send_tls13_tickets = 1;
+        // Early data could be replayed (RFC 8446, 8), and a login is not idempotent.
+        config.max_early_data_size = 0;
+        Ok(Self { config, certificates: Arc::clone(certificates), records: records.clone() })
     }
-    // Tickets alone: a session cache would be memory that clients fill.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    // A ticket would carry the client's proof past its revocation, so where certificates are asked for there is none.
-    if verifier.is_none() {
-        config.ticketer = Arc::clone(&tickets.0[listener.service.index()]);
+
+    /// Ends a client's TLS.
+    ///
+    /// # Errors
+    /// [`Error::ClientTls`] with the reason, [`Error::ClientTimeout`].
+    pub async fn accept(&self, tcp: TcpStream, deadline: Duration) -> Result<(Stream, Facts), Error> {
+        match tokio::time::timeout(deadline, self.handshake(tcp)).await {
+            Err(_) => Err(Error::ClientTimeout("TLS handshake")),
+            Ok(Err(error)) => Err(Error::ClientTls(failure::reason(&error).into())),
+            Ok(Ok(tls)) => {
+                let facts = Facts::of(tls.get_ref().1);
+                Ok((Stream::Tls(Box::new(tls.into())), facts))
+            }
+        }
     }
-    // A mail client reconnects rarely: the default of two is one encryption too many a handshake.
-    config.send_tls13_tickets = 1;
-    // Early data could be replayed (RFC 8446, 8), and a login is not idempotent.
-    config.max_early_data_size = 0;
-    Ok(Arc::new(config))
+
+    /// The certificate is found between the client's hello and our answer: it may have to be read.
+    async fn handshake(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let started = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+        let name = started.client_hello().server_name().map(str::to_owned);
+        let mut config = self.config.clone();
+        config.cert_resolver = Arc::new(Chosen(self.certificates.find(name.as_deref(), &self.records).await));
+        started.into_stream(Arc::new(config)).await
+    }
+}
+
+/// The certificate of one handshake; none: it fails.
+#[derive(Debug)]
+struct Chosen(Option<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Chosen {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.clone()
+    }
 }
 
 /// What a record says of a handshake.
@@ -126,35 +181,19 @@ pub struct Facts {
     pub client_certificate: Option<Arc<ClientCertificate>>,
 }
 
-/// Ends a client's TLS.
-///
-/// # Errors
-/// [`Error::ClientTls`] with the reason, [`Error::ClientTimeout`].
-pub async fn handshake(
-    tcp: TcpStream,
-    config: Arc<ServerConfig>,
-    deadline: Duration,
-) -> Result<(Stream, Facts), Error> {
-    let accepted = tokio::time::timeout(deadline, TlsAcceptor::from(config).accept(tcp)).await;
-    let tls = match accepted {
-        Err(_) => return Err(Error::ClientTimeout("TLS handshake")),
-        Ok(Err(error)) => return Err(Error::ClientTls(failure::reason(&error).into())),
-        Ok(Ok(tls)) => tls,
-    };
-    let connection = tls.get_ref().1;
-    let facts = Facts {
-        version: version_name(connection.protocol_version()),
-        cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
-        server_name: connection.server_name().map(str::to_ascii_lowercase),
-        alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
-        resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
-        key_exchange: connection.negotiated_key_exchange_group().and_then(|group| group.name().as_str()),
-        client_certificate: connection
-            .peer_certificates()
-            .and_then(|chain| chain.first())
-            .map(|leaf| Arc::new(ClientCertificate::read(leaf))),
-    };
-    Ok((Stream::Tls(Box::new(tls.into())), facts))
+impl Facts {
+    fn of(connection: &ServerConnection) -> Self {
+        let leaf = connection.peer_certificates().and_then(|chain| chain.first());
+        Self {
+            version: version_name(connection.protocol_version()),
+            cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
+            server_name: connection.server_name().map(str::to_ascii_lowercase),
+            alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
+            resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+            key_exchange: connection.negotiated_key_exchange_group().and_then(|group| group.name().as_str()),
+            client_certificate: leaf.map(|leaf| Arc::new(ClientCertificate::read(leaf))),
+        }
+    }
 }
 
 fn version_name(version: Option<rustls::ProtocolVersion>) -> &'static str {

@@ -95,3 +95,22 @@ fn our_certificate_for_backends_is_two_files_that_can_be_read() {
     config.backend_tls = Some(wire::BackendTlsSettings { certificate_file, key_file, ..Default::default() });
     assert_eq!(faulty_keys(&config), ["backend_tls.certificate_file"]);
 }
+
+#[test]
+fn a_staple_and_a_directory_of_certificates_must_be_there() {
+    let mut config = good();
+    let (certificate_file, key_file) = ("/nonexistent/a.pem".into(), "/nonexistent/a.key".into());
+    let ocsp_file = "/nonexistent/a.ocsp".into();
+    config.certificates = vec![wire::Certificate { certificate_file, key_file, ocsp_file, ..Default::default() }];
+    config.certificate_directories = vec![wire::CertificateDirectory { path: "/nonexistent".into() }];
+    assert_eq!(faulty_keys(&config), ["certificate_directories[0].path", "certificates[0].ocsp_file"]);
+}
+
+#[test]
+fn a_directory_of_certificates_is_enough_for_tls() {
+    let mut config = good();
+    config.listeners[0].tls = wire::ListenerTls::Implicit.into();
+    assert_eq!(faulty_keys(&config), ["certificates"]);
+    config.certificate_directories = vec![wire::CertificateDirectory { path: "/".into() }];
+    assert_eq!(faulty_keys(&config), [""; 0]);
+}

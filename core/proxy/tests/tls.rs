@@ -2,6 +2,7 @@
 
 mod tls {
     mod authority;
+    mod certificates;
     mod client_certificates;
     mod handshake;
     mod tickets;

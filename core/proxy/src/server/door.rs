@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use tokio::sync::watch;
 
 use crate::config::Listener;
+use crate::tls::ServerTls;
 
 /// A listener's settings in force.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Listening {
     /// As configured.
     pub listener: Arc<Listener>,
     /// What handshakes run under; none: TLS is off.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 /// Where clients come in.

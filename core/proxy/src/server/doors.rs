@@ -12,8 +12,9 @@ use super::Setup;
 use super::door::{Door, Listening};
 use super::worker::Worker;
 use crate::config::{Invalid, Listener, ListenerTls, invalid};
+use crate::record::Writer;
 use crate::sys;
-use crate::tls::{self, Tickets};
+use crate::tls::{self, ServerTls, Tickets};
 
 /// A listener as operators see it: name, service, address as bound.
 type Bound = (Arc<str>, &'static str, SocketAddr);
@@ -27,11 +28,12 @@ pub(super) struct Doors {
     bound: ArcSwap<Vec<SocketAddr>>,
     /// They outlive a reload, so that clients resume over it.
     tickets: Tickets,
+    records: Writer,
 }
 
 impl Doors {
-    pub(super) fn new(tickets: Tickets) -> Self {
-        Self { by_name: Mutex::default(), bound: ArcSwap::default(), tickets }
+    pub(super) fn new(tickets: Tickets, records: Writer) -> Self {
+        Self { by_name: Mutex::default(), bound: ArcSwap::default(), tickets, records }
     }
 
     /// Where each listener of a config is bound.
@@ -114,11 +116,12 @@ impl Doors {
             certificates: &setup.certificates,
             verifier: &setup.client_verifiers[index],
             tickets: &self.tickets,
-            post_quantum: setup.config.post_quantum,
+            post_quantum: setup.config.tls.post_quantum,
+            records: &self.records,
         };
         let tls = match listener.tls {
             ListenerTls::Off => None,
-            _ => Some(tls::server_config(terms).map_err(|error| format!("TLS cannot be set up: {error}"))?),
+            _ => Some(ServerTls::new(terms).map(Arc::new).map_err(|error| format!("TLS cannot be set up: {error}"))?),
         };
         let listening = Listening { listener: Arc::clone(listener), tls };
         // By its name first; by its address, which is one listener's only, it may have been renamed.

@@ -1,87 +1,113 @@
-//! Certificates chosen by SNI: the exact name, then a wildcard of one label, then the default.
+//! Certificates chosen by SNI: the exact name, then a wildcard of one label, then the default. Those that the config
+//! lists are read at the start, those of directories when they are first asked for.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::config::{Certificate, Invalid};
+use super::directories::Directories;
+use super::watched::{Files, Watched};
+use crate::config::{Certificate, Config, Invalid};
+use crate::record::Writer;
 
 /// All certificates of an edge.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Certificates {
-    exact: HashMap<String, Arc<CertifiedKey>>,
+    listed: Listed,
+    directories: Directories,
+}
+
+/// Those that the config names one by one.
+#[derive(Debug, Default)]
+struct Listed {
+    exact: HashMap<String, Arc<Watched>>,
     /// By what follows the `*.`.
-    wildcard: HashMap<String, Arc<CertifiedKey>>,
-    default: Option<Arc<CertifiedKey>>,
+    wildcard: HashMap<String, Arc<Watched>>,
+    default: Option<Arc<Watched>>,
 }
 
 impl Certificates {
-    /// Reads the files of a config; what cannot be used joins the faults.
+    /// Reads the files of a config, save what lies in directories; what cannot be used joins the faults.
     #[must_use]
-    pub fn load(config: &[Certificate], faults: &mut Vec<Invalid>) -> Self {
-        let mut all = Self::default();
+    pub fn load(config: &Config, faults: &mut Vec<Invalid>) -> Self {
+        let mut listed = Listed::default();
         let missing =
             |it: &Certificate| it.certificate_file.as_os_str().is_empty() || it.key_file.as_os_str().is_empty();
-        for (index, certificate) in config.iter().enumerate().filter(|(_, it)| !missing(it)) {
+        for (index, certificate) in config.certificates.iter().enumerate().filter(|(_, it)| !missing(it)) {
             match load(certificate) {
-                Ok((key, names)) => all.add(&Arc::new(key), &names, certificate.default),
+                Ok((watched, names)) => listed.add(&Arc::new(watched), &names, certificate.default),
                 Err((field, problem)) => {
                     let key = format!("certificates[{index}].{field}");
                     faults.push(Invalid { key, problem });
                 }
             }
         }
-        all
+        let directories = Directories::new(&config.certificate_directories, config.tls.cached_certificates);
+        Self { listed, directories }
     }
 
-    fn add(&mut self, key: &Arc<CertifiedKey>, names: &[String], default: bool) {
+    /// The certificate for a host name: one that is for it alone, then one for all names of its parent, then the
+    /// default.
+    pub async fn find(&self, name: Option<&str>, records: &Writer) -> Option<Arc<CertifiedKey>> {
+        let name = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        let own = match name.as_deref() {
+            None => None,
+            Some(name) => match self.listed.exact.get(name) {
+                Some(own) => Some(Arc::clone(own)),
+                None => self.directories.find(name, records).await,
+            },
+        };
+        let found = own.or_else(|| self.listed.by_parent_or_default(name.as_deref()));
+        found.map(|watched| watched.show(records))
+    }
+}
+
+impl Listed {
+    fn add(&mut self, certificate: &Arc<Watched>, names: &[String], default: bool) {
         for name in names {
             // The first certificate of a name wins, as the first of all is the default.
             let (table, name) = match name.strip_prefix("*.") {
                 Some(parent) => (&mut self.wildcard, parent),
                 None => (&mut self.exact, name.as_str()),
             };
-            table.entry(name.to_ascii_lowercase()).or_insert_with(|| Arc::clone(key));
+            table.entry(name.to_ascii_lowercase()).or_insert_with(|| Arc::clone(certificate));
         }
         if default || self.default.is_none() {
-            self.default = Some(Arc::clone(key));
+            self.default = Some(Arc::clone(certificate));
         }
     }
 
-    /// The certificate for a host name, without case; a name that none matches gets the default.
-    #[must_use]
-    pub fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let name = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
-        let by_name = name.as_deref().and_then(|name| {
-            let parent = name.split_once('.').map(|(_, parent)| parent);
-            self.exact.get(name).or_else(|| parent.and_then(|parent| self.wildcard.get(parent)))
-        });
-        by_name.or(self.default.as_ref()).cloned()
-    }
-}
-
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.choose(hello.server_name())
+    fn by_parent_or_default(&self, name: Option<&str>) -> Option<Arc<Watched>> {
+        let parent = name.and_then(|name| name.split_once('.')).map(|(_, parent)| parent);
+        parent.and_then(|parent| self.wildcard.get(parent)).or(self.default.as_ref()).cloned()
     }
 }
 
 /// The field it is of, and what is wrong.
 pub(super) type Problem = (&'static str, String);
 
-fn load(config: &Certificate) -> Result<(CertifiedKey, Vec<String>), Problem> {
-    let certified = read_pair(&config.certificate_file, &config.key_file)?;
-    let names = if config.names.is_empty() { names_of(&certified.cert) } else { config.names.clone() };
+fn load(config: &Certificate) -> Result<(Watched, Vec<String>), Problem> {
+    let files = Files {
+        certificate: config.certificate_file.clone(),
+        key: config.key_file.clone(),
+        staple: config.ocsp_file.clone(),
+    };
+    if let Some(file) = files.staple.as_ref().filter(|file| !file.is_file()) {
+        let problem = format!("{file:?} is no file: have `openssl ocsp -respout` write it, or leave it out");
+        return Err(("ocsp_file", problem));
+    }
+    let watched = Watched::read(files, SystemTime::now())?;
+    let names = if config.names.is_empty() { names_of(&watched.plain().cert) } else { config.names.clone() };
     if names.is_empty() {
         let problem = "is empty and the certificate names no host: list the names it is shown for";
         return Err(("names", problem.into()));
     }
-    Ok((certified, names))
+    Ok((watched, names))
 }
 
 /// Reads a certificate and its key from their PEM files, whatever it is for.
@@ -113,31 +139,4 @@ fn names_of(chain: &[CertificateDer<'static>]) -> Vec<String> {
     let Some(leaf) = chain.first() else { return Vec::new() };
     let Ok(parsed) = webpki::EndEntityCert::try_from(leaf) else { return Vec::new() };
     parsed.valid_dns_names().map(str::to_ascii_lowercase).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key() -> Arc<CertifiedKey> {
-        let made = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        Arc::new(CertifiedKey::from_der(vec![made.cert.der().clone()], key, &super::super::provider(true)).unwrap())
-    }
-
-    #[test]
-    fn chooses_exact_then_one_label_wildcard_then_default() {
-        let (mail, wild, other) = (key(), key(), key());
-        let mut all = Certificates::default();
-        all.add(&other, &["other.example".into()], false);
-        all.add(&mail, &["mail.tgg.net.id".into()], false);
-        all.add(&wild, &["*.tgg.net.id".into()], true);
-        let chosen = |name| all.choose(name).unwrap();
-        assert!(Arc::ptr_eq(&chosen(Some("MAIL.tgg.net.id.")), &mail));
-        assert!(Arc::ptr_eq(&chosen(Some("imap.tgg.net.id")), &wild));
-        assert!(Arc::ptr_eq(&chosen(Some("other.example")), &other));
-        for name in [Some("a.b.tgg.net.id"), Some("tgg.net.id"), Some("x"), None] {
-            assert!(Arc::ptr_eq(&chosen(name), &wild), "{name:?}");
-        }
-    }
 }

@@ -18,6 +18,9 @@ fn of_tls(error: &Error) -> String {
         Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::BadCertificate) => {
             format!("the client does not trust our certificate ({error})")
         }
+        Error::General(why) if why == "no server certificate chain resolved" => {
+            "there is no certificate for the name that the client asks for, nor a default in `certificates`".into()
+        }
         Error::InvalidCertificate(problem) => of_certificate(problem),
         Error::InvalidMessage(_) => format!("what the client sent is no TLS ({error})"),
         Error::NoApplicationProtocol => "the client's ALPN protocols are none of this listener's".into(),

@@ -1,5 +1,6 @@
 //! One client meets one listener.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersio
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use zproxy_proxy::config::Records;
+use zproxy_proxy::record::Writer;
 use zproxy_proxy::server::Setup;
-use zproxy_proxy::tls::{self, Facts, Tickets};
+use zproxy_proxy::tls::{self, Facts, ServerTls, Tickets};
 use zproxy_proxy::wire;
 
 use super::authority::{Authority, Directory, Pair};
@@ -21,10 +24,11 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An edge with one listener, and the authority of its certificate.
 pub(super) struct Edge {
-    _directory: Directory,
+    pub(super) directory: Directory,
     pub(super) authority: Authority,
     setup: Setup,
     tickets: Tickets,
+    records: Writer,
 }
 
 impl Edge {
@@ -35,7 +39,9 @@ impl Edge {
         let mut config = config(&directory, &authority.issue(&["mail.tgg.net.id", "mail.gec-course.com"]));
         change(&mut config, &directory);
         let setup = Setup::load(&config.encode_to_vec()).unwrap();
-        Self { _directory: directory, authority, setup, tickets: Tickets::new().unwrap() }
+        let log = File::create(directory.path().join("log")).unwrap();
+        let records = Writer::start(&Records::Stderr, log, Arc::default()).unwrap();
+        Self { directory, authority, setup, tickets: Tickets::new().unwrap(), records }
     }
 
     /// A client that trusts this edge's authority.
@@ -43,7 +49,12 @@ impl Edge {
         client_builder(rustls::ALL_VERSIONS).with_root_certificates(roots(&self.authority.pem())).with_no_client_auth()
     }
 
-    /// The same, of one version.
+    /// A client that trusts an authority.
+    pub(super) fn client_of_authority(authority: &Authority) -> ClientConfig {
+        client_builder(rustls::ALL_VERSIONS).with_root_certificates(roots(&authority.pem())).with_no_client_auth()
+    }
+
+    /// A client that trusts this edge's authority and speaks one version.
     pub(super) fn client_of(&self, version: &'static SupportedProtocolVersion) -> ClientConfig {
         client_builder(&[version]).with_root_certificates(roots(&self.authority.pem())).with_no_client_auth()
     }
@@ -58,6 +69,12 @@ impl Edge {
             .unwrap()
     }
 
+    /// What it has told its operator so far.
+    pub(super) fn told(&self) -> String {
+        self.records.flush();
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
     /// What the edge learns of a client that asks for a name, or why there is no handshake.
     pub(super) async fn meet(&self, client: &Arc<ClientConfig>, name: &str) -> Result<Facts, String> {
         let terms = tls::Terms {
@@ -65,14 +82,15 @@ impl Edge {
             certificates: &self.setup.certificates,
             verifier: &self.setup.client_verifiers[0],
             tickets: &self.tickets,
-            post_quantum: self.setup.config.post_quantum,
+            post_quantum: self.setup.config.tls.post_quantum,
+            records: &self.records,
         };
-        let config = tls::server_config(terms).unwrap();
+        let under = ServerTls::new(terms).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let visiting = tokio::spawn(visit(address, Arc::clone(client), name.to_owned()));
         let (tcp, _) = listener.accept().await.unwrap();
-        match tls::handshake(tcp, config, DEADLINE).await {
+        match under.accept(tcp, DEADLINE).await {
             Ok((mut stream, facts)) => {
                 stream.write_all(b"!").await.unwrap();
                 stream.shutdown().await.unwrap();

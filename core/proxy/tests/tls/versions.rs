@@ -12,7 +12,7 @@ const NAME: &str = "mail.tgg.net.id";
 #[tokio::test]
 async fn the_key_exchange_is_post_quantum_unless_the_config_says_otherwise() {
     for (post_quantum, agreed) in [(None, "X25519MLKEM768"), (Some(true), "X25519MLKEM768"), (Some(false), "X25519")] {
-        let edge = Edge::with(|config, _| config.tls = Some(Tls { post_quantum }));
+        let edge = Edge::with(|config, _| config.tls = Some(Tls { post_quantum, ..Tls::default() }));
         let facts = edge.meet(&Arc::new(edge.client()), NAME).await.unwrap();
         assert_eq!((facts.version, facts.key_exchange), ("TLSv1.3", Some(agreed)));
     }
