@@ -47,7 +47,13 @@ ENTRIES = [
     # Not an account, though it has an alias.
     (f"uid=list,{BASE}", {"objectClass": ["account", "extensibleObject"], "uid": "list", "zimbraMailAlias": "l@x.y"}),
 ]
-SITI = Found(account=f"siti@{DOMAIN}", account_id=ID, home="mbox1.example", status=route_pb2.ACCOUNT_STATUS_LOCKED)
+SITI = Found(
+    account=f"siti@{DOMAIN}",
+    account_id=ID,
+    home="mbox1.example",
+    status=route_pb2.ACCOUNT_STATUS_LOCKED,
+    dn=f"uid=siti,{BASE}",
+)
 ZIMBRA = config_pb2.LDAP_PRESET_ZIMBRA
 
 

@@ -35,7 +35,7 @@ Entry = tuple[str, "Mapping[str, str | Sequence[str]]"]
 class Slapd:
     """One server; `pause` stops it without closing anything, as an overloaded machine does."""
 
-    def __init__(self, directory: Path, *, settings: str = "") -> None:
+    def __init__(self, directory: Path, *, settings: str = "", overlays: str = "") -> None:
         self.address = own_address()
         self.url = f"ldap://{self.address}:{LDAP_PORT}"
         self.ldaps_url = f"ldaps://{self.address}:{LDAPS_PORT}"
@@ -45,7 +45,7 @@ class Slapd:
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "data").mkdir(parents=True)
         (directory / "zproxy.schema").write_text(SCHEMA)
-        self._config.write_text(_config(directory, settings))
+        self._config.write_text(_config(directory, settings, overlays))
 
     def use(self, certificate: Certificate) -> None:
         """Offer StartTLS and LDAPS, and start."""
@@ -58,6 +58,13 @@ class Slapd:
         """Fill the stopped server."""
         ldif = "\n".join(_ldif(name, attributes) for name, attributes in [(BASE, TREE), *entries])
         self._run("-T", "add", "-q", input=ldif.encode())
+
+    def rename(self, name: str, to: str) -> None:
+        """Give an entry of the running server another relative name."""
+        change = f"dn: {name}\nchangetype: modrdn\nnewrdn: {to}\ndeleteoldrdn: 0\n"
+        command = ["ldapmodify", "-x", "-H", self.url, "-D", ROOT_DN, "-w", ROOT_PASSWORD]
+        done = subprocess.run(command, input=change.encode(), capture_output=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr.decode()
 
     def start(self) -> None:
         log = (self._directory / "log").open("ab")
@@ -89,7 +96,7 @@ class Slapd:
 
 
 class StartSlapd(Protocol):
-    def __call__(self, *entries: Entry, settings: str = "", start: bool = True) -> Slapd: ...
+    def __call__(self, *entries: Entry, settings: str = "", overlays: str = "", start: bool = True) -> Slapd: ...
 
 
 @pytest.fixture
@@ -97,8 +104,9 @@ def start_slapd(tmp_path: Path) -> Iterator[StartSlapd]:
     """Start servers that end with the test."""
     with ExitStack() as stack:
 
-        def start_one(*entries: Entry, settings: str = "", start: bool = True) -> Slapd:
-            server = Slapd(tmp_path / f"slapd-{len(list(tmp_path.glob('slapd-*')))}", settings=settings)
+        def start_one(*entries: Entry, settings: str = "", overlays: str = "", start: bool = True) -> Slapd:
+            path = tmp_path / f"slapd-{len(list(tmp_path.glob('slapd-*')))}"
+            server = Slapd(path, settings=settings, overlays=overlays)
             stack.callback(server.stop)
             server.load(entries)
             if start:
@@ -111,6 +119,13 @@ def start_slapd(tmp_path: Path) -> Iterator[StartSlapd]:
 def person(uid: str, **attributes: str | Sequence[str]) -> Entry:
     """An account of the generic preset."""
     return f"uid={uid},{BASE}", {"objectClass": ["account", "testMailAccount"], "uid": uid, **attributes}
+
+
+def with_password(entry: Entry, password: str, **attributes: str | Sequence[str]) -> Entry:
+    """The same account, with a password to bind by and whatever a password policy has noted of it."""
+    name, known = entry
+    classes = [*known["objectClass"], "simpleSecurityObject"]
+    return name, {**known, "objectClass": classes, "userPassword": password, **attributes}
 
 
 def zimbra_account(uid: str, **attributes: str | Sequence[str]) -> Entry:
@@ -143,7 +158,7 @@ def _ldif(name: str, attributes: Mapping[str, str | Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _config(directory: Path, settings: str) -> str:
+def _config(directory: Path, settings: str, overlays: str) -> str:
     schemas = "".join(f"include /etc/ldap/schema/{name}.schema\n" for name in ("core", "cosine"))
     return f"""{schemas}include {directory}/zproxy.schema
 modulepath /usr/lib/ldap
@@ -156,13 +171,15 @@ rootpw "{ROOT_PASSWORD}"
 directory {directory}/data
 maxsize 268435456
 dbnosync
-{INDEXES}"""
+{INDEXES}
+{overlays}"""
 
 
 SLAPD = "/usr/sbin/slapd"
 TREE = {"objectClass": ["dcObject", "organization"], "dc": "example", "o": "example"}
 _IA5 = "EQUALITY caseIgnoreIA5Match SYNTAX 1.3.6.1.4.1.1466.115.121.1.26"
 _TEXT = "EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15"
+_BOOLEAN = "EQUALITY booleanMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.7"
 _ATTRIBUTES = {
     "mailAlternateAddress": _IA5,
     "mailHost": _IA5,
@@ -181,8 +198,11 @@ _ATTRIBUTES = {
     "zimbraVirtualHostname": _IA5,
     "zimbraVirtualIPAddress": _IA5,
     "zimbraDomainAllowedIPs": _IA5,
+    "zimbraAuthMech": f"{_TEXT} SINGLE-VALUE",
+    "zimbraTwoFactorAuthEnabled": f"{_BOOLEAN} SINGLE-VALUE",
+    "zimbraFeatureTwoFactorAuthRequired": f"{_BOOLEAN} SINGLE-VALUE",
 }
-_DOMAIN = [name for name in _ATTRIBUTES if name.startswith(("zimbraDomain", "zimbraVirtual"))]
+_DOMAIN = [name for name in _ATTRIBUTES if name.startswith(("zimbraAuth", "zimbraDomain", "zimbraVirtual"))]
 _ACCOUNT = [name for name in _ATTRIBUTES if name.startswith("zimbra") and name not in _DOMAIN]
 _GENERIC = ["mail", *(name for name in _ATTRIBUTES if name.startswith("mail"))]
 INDEXES = "index objectClass eq\n" + "".join(

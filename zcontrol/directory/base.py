@@ -30,6 +30,10 @@ class Found:
     allowed_nets: tuple[str, ...] = ()
     # Whoever logs in is verified first, and the verdict says where to.
     verify: bool = False
+    # LDAP only, and for control alone: the name of the entry.
+    dn: str = ""
+    # Why a bind as `dn` would not prove the account, and the mend; empty: it would.
+    no_bind: str = ""
 
 
 # An account, none of that name, or why the directory could not say.

@@ -26,6 +26,8 @@ class AccountAttributes:
     status: str = ""
     backend_login: str = ""
     may_act_as: str = ""
+    # Those that say TRUE where a password alone is not to let anybody in.
+    second_factors: tuple[str, ...] = ()
 
     def configured(self, config: config_pb2.LdapAttributes) -> "AccountAttributes":
         """These, save what the config names."""
@@ -37,12 +39,13 @@ class AccountAttributes:
             status=config.status or self.status,
             backend_login=config.backend_login or self.backend_login,
             may_act_as=config.may_act_as or self.may_act_as,
+            second_factors=self.second_factors,
         )
 
     def names(self) -> list[str]:
         """All that must be asked for."""
         single = (self.account, self.id, self.home, self.status, self.backend_login, self.may_act_as)
-        return list(dict.fromkeys(filter(None, (*single, *self.aliases))))
+        return list(dict.fromkeys(filter(None, (*single, *self.aliases, *self.second_factors))))
 
     def filters(self, name: str) -> list[bytes]:
         """What finds an account by a name, or by an id where that is what was asked for."""
@@ -83,9 +86,17 @@ class AccountAttributes:
                 backend_login=_first(entry, self.backend_login),
                 may_act_as=tuple(map(canonical, entry.texts(self.may_act_as))),
                 status=account_status(_first(entry, self.status)),
+                dn=entry.name,
+                no_bind=self._no_bind(entry),
             )
         except (DirectoryError, UnusableNameError) as error:
             return DirectoryError(f"{entry.name}: {error}")
+
+    def _no_bind(self, entry: Entry) -> str:
+        for attribute in self.second_factors:
+            if "TRUE" in entry.texts(attribute):
+                return f"{attribute} is TRUE, and a password is one factor: {SECOND_FACTOR_MEND}"
+        return ""
 
 
 def networks(entry: Entry, attribute: str) -> tuple[str, ...]:
@@ -108,4 +119,5 @@ def _first(entry: Entry, attribute: str) -> str:
     return next(iter(entry.texts(attribute)), "")
 
 
+SECOND_FACTOR_MEND = "let it log in where the backend checks (login_style replay), or by a token"
 GENERIC = AccountAttributes(account="mail", aliases=("mailAlternateAddress",), id="entryUUID", home="mailHost")

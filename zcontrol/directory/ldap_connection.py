@@ -14,7 +14,7 @@ import ldap3
 from ldap3.core import results
 from ldap3.core.exceptions import LDAPExceptionError
 
-from zcontrol.directory.ldap_request import Search
+from zcontrol.directory.ldap_request import POLICY, Request
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
 from zcontrol.v1 import config_pb2
 
@@ -35,11 +35,13 @@ class Entry:
 @final
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a search ended, and the entries that came before."""
+    """How an operation ended, and the entries that came before."""
 
     code: int
     description: str
     entries: Sequence[Entry]
+    # What came in the password policy's control; none: no such control.
+    policy: bytes | None = None
 
     @property
     def complete(self) -> bool:
@@ -123,23 +125,26 @@ class LdapConnection:
         self._socket: _DeadlineSocket | None = None
 
     def limit_waits(self) -> None:
-        """Put a deadline on searches as a whole; ldap3 knows only one for each piece of an answer."""
+        """Put a deadline on operations as a whole; ldap3 knows only one for each piece of an answer."""
         self._socket = self._ldap3.socket = _DeadlineSocket(self._ldap3.socket)
         self._ldap3.strategy.socket_size = RECEIVE_OCTETS
 
-    def search(self, search: Search) -> Result:
+    def ask(self, request: Request) -> Result:
         """Send our own encoding and let ldap3 read the answer."""
         if not self._socket:
             raise DirectoryUnavailableError("not connected")
         strategy = self._ldap3.strategy
         message_id = self._ldap3.server.next_message_id()
         self._socket.deadline = time.monotonic() + self._timeout
-        self._socket.sendall(search.encode(message_id, time_limit_seconds=math.ceil(self._timeout)))
-        strategy._outstanding[message_id] = {"type": "searchRequest"}  # noqa: SLF001 - as its own `send` does
+        self._socket.sendall(request.encode(message_id, time_limit_seconds=math.ceil(self._timeout)))
+        strategy._outstanding[message_id] = {"type": f"{request.name}Request"}  # noqa: SLF001 - as its own `send` does
         response, result = strategy.get_response(message_id)
+        if result["type"] != request.answer:
+            raise DirectoryUnavailableError(f"{result['type']} where {request.answer} was due")
         # Of continuation references none is followed: they lead to servers that nobody configured.
         entries = [Entry(item["dn"], item["raw_attributes"]) for item in response if item["type"] == "searchResEntry"]
-        return Result(result["result"], result["description"], entries)
+        policy = result.get("controls", {}).get(POLICY, {}).get("value")
+        return Result(result["result"], result["description"], entries, policy)
 
     def close(self) -> None:
         """Hang up without a goodbye, which could block: a late answer must reach nobody."""

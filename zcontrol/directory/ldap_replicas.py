@@ -6,18 +6,17 @@ while another answers. What a replica says about an entry is for others to judge
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final, final
 
 import structlog
-from ldap3.core import results
 
 from zcontrol import metrics
 from zcontrol.breaker import Breaker
 from zcontrol.directory.ldap_connection import LdapConnection, LdapServer, Result
-from zcontrol.directory.ldap_request import Search
+from zcontrol.directory.ldap_request import Request
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
 from zcontrol.v1 import config_pb2
 
@@ -39,11 +38,11 @@ class Replicas:
         self._open: set[LdapConnection] = set()
         self._probes = ThreadPoolExecutor(1, thread_name_prefix="ldap probe")
 
-    def search(self, search: Search) -> Result:
+    def ask(self, request: Request) -> Result:
         """Ask the first replica that can answer; raises `DirectoryUnavailableError` if none can."""
         asked: _Replica | None = None
-        for replica in self._candidates(search):
-            answer = self._judge(replica, partial(self._ask, replica, search))
+        for replica in self._candidates(request):
+            answer = self._judge(replica, request, partial(self._ask, replica, request))
             if isinstance(answer, Result):
                 return answer
             asked = replica
@@ -51,9 +50,9 @@ class Replicas:
         last = asked or max(self._replicas, key=lambda replica: replica.failed_at)
         raise DirectoryUnavailableError(f"no LDAP server can answer{when}: {last.server.url}: {last.reason}")
 
-    def probe(self, search: Search) -> list[Future[Result | None]]:
+    def probe(self, request: Request) -> list[Future[Result | None]]:
         """Ask each replica in the background, so that the log tells what is wrong with it and what to do."""
-        return [self._probes.submit(self._judge, each, partial(_probe, each, search)) for each in self._replicas]
+        return [self._submit_probe(replica, request) for replica in self._replicas]
 
     def close(self) -> None:
         """Close what threads, idle by now, have left open."""
@@ -63,7 +62,7 @@ class Replicas:
                 connection.close()
             self._open.clear()
 
-    def _candidates(self, search: Search) -> Iterator["_Replica"]:
+    def _candidates(self, request: Request) -> Iterator["_Replica"]:
         """The healthy in order; without any, those whose rest is over, which else are tried in the background."""
         with self._lock:
             healthy = [replica for replica in self._replicas if replica.breaker.closed]
@@ -72,27 +71,30 @@ class Replicas:
             yield from due
             return
         for replica in due:
-            self._probes.submit(self._judge, replica, partial(_probe, replica, search))
+            self._submit_probe(replica, request.probe)
         yield from healthy
 
-    def _judge(self, replica: "_Replica", ask: Callable[[], Result]) -> Result | None:
+    def _submit_probe(self, replica: "_Replica", request: Request) -> Future[Result | None]:
+        return self._probes.submit(self._judge, replica, request, partial(_probe, replica, request))
+
+    def _judge(self, replica: "_Replica", request: Request, ask: Callable[[], Result]) -> Result | None:
         """The answer, if there is one; the replica's breaker learns of either, and keeps why there is none."""
         try:
             result = ask()
         except Exception as error:  # noqa: BLE001 - what a broken server sends breaks ldap3 in any way
             reason = str(error) or repr(error)
         else:
-            if result.code not in UNWELL:
+            if result.code not in request.unwell:
                 self._succeeded(replica)
                 return result
-            reason = f"the search ended with {result.description}; {UNWELL[result.code]}"
+            reason = f"the {request.name} ended with {result.description}; {request.unwell[result.code]}"
         self._failed(replica, reason)
         return None
 
-    def _ask(self, replica: "_Replica", search: Search) -> Result:
+    def _ask(self, replica: "_Replica", request: Request) -> Result:
         if connection := self._reusable(replica):
             try:
-                return connection.search(search)
+                return connection.ask(request)
             except TimeoutError:
                 self._drop()
                 raise
@@ -102,7 +104,7 @@ class Replicas:
                 self._drop()
         connection = self._connect(replica)
         try:
-            return connection.search(search)
+            return connection.ask(request)
         except Exception:
             self._drop()
             raise
@@ -165,32 +167,13 @@ class _Own(threading.local):
         self.connection: LdapConnection | None = None
 
 
-def _probe(replica: _Replica, search: Search) -> Result:
-    """Ask what somebody else is being asked: a host that hangs still accepts connections."""
+def _probe(replica: _Replica, request: Request) -> Result:
+    """Ask on a connection of its own."""
     connection = replica.server.connect()
     try:
-        return connection.search(search)
+        return connection.ask(request)
     finally:
         connection.close()
 
 
 DEFAULT_TIMEOUT_SECONDS: Final = 2.0
-_LOOK: Final = "look at that server's log"
-_BIND: Final = "set directory.ldap.bind_dn and bind_password to an account that may search"
-_SECURE: Final = 'set directory.ldap.tls = "starttls", or write ldaps:// in urls'
-# The server cannot say, whatever is asked: busy, shutting down, empty, or closed to us. Another may. And what to do.
-UNWELL: Final[Mapping[int, str]] = {
-    # So Active Directory answers whoever has not bound.
-    results.RESULT_OPERATIONS_ERROR: _BIND,
-    results.RESULT_TIME_LIMIT_EXCEEDED: "index what is searched, or raise directory.ldap.timeout",
-    results.RESULT_STRONGER_AUTH_REQUIRED: _SECURE,
-    results.RESULT_REFERRAL: "name in directory.ldap.urls the server that holds the base",
-    results.RESULT_CONFIDENTIALITY_REQUIRED: _SECURE,
-    # Also said of what the account that binds may not see.
-    results.RESULT_NO_SUCH_OBJECT: "mend directory.ldap.base, or let bind_dn read it",
-    results.RESULT_INAPPROPRIATE_AUTHENTICATION: _BIND,
-    results.RESULT_INSUFFICIENT_ACCESS_RIGHTS: "let directory.ldap.bind_dn read the base and the accounts below it",
-    results.RESULT_BUSY: _LOOK,
-    results.RESULT_UNAVAILABLE: _LOOK,
-    results.RESULT_UNWILLING_TO_PERFORM: _LOOK,
-}

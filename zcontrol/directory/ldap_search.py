@@ -35,7 +35,7 @@ class Lookup:
                 yield part, DirectoryUnavailableError("the LDAP server needs too long")
                 continue
             try:
-                result = self.replicas.search(self._search(part))
+                result = self.replicas.ask(self._search(part))
             except DirectoryError as error:
                 yield part, error
                 continue

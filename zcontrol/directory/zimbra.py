@@ -28,6 +28,7 @@ class ZimbraDirectory(LdapDirectory):
         id="zimbraId",
         home="zimbraMailHost",
         status="zimbraAccountStatus",
+        second_factors=("zimbraTwoFactorAuthEnabled", "zimbraFeatureTwoFactorAuthRequired"),
     )
     # Distribution lists have aliases too.
     preset_filter = "(objectClass=zimbraAccount)"
@@ -78,7 +79,8 @@ def _with_rules(account: Found, domain: Domain | DirectoryError | None) -> Found
         return DirectoryError(f"the domain of {account.account} is not in the directory")
     if isinstance(domain, DirectoryError):
         return domain
-    return replace(account, allowed_nets=domain.allowed_nets) if domain.allowed_nets else account
+    no_bind = account.no_bind or domain.no_bind
+    return replace(account, allowed_nets=domain.allowed_nets or account.allowed_nets, no_bind=no_bind)
 
 
 def _domain(name: str) -> str:

@@ -32,6 +32,8 @@ class Domain:
     target_id: str
     # Networks in CIDR form; empty: any.
     allowed_nets: tuple[str, ...]
+    # Why a bind as an entry of its accounts would prove nothing, and the mend; empty: it would.
+    no_bind: str
 
 
 @final
@@ -134,7 +136,7 @@ def _lookup(replicas: Replicas, base: str, *attributes: str) -> Lookup:
         base=base,
         filters=lambda value: [equal(attribute, value) for attribute in attributes],
         restriction=parsed("(objectClass=zimbraDomain)"),
-        attributes=(NAME, ID, TYPE, TARGET_NAME, TARGET_ID, HOSTNAME, ADDRESS, ALLOWED),
+        attributes=(NAME, ID, TYPE, TARGET_NAME, TARGET_ID, HOSTNAME, ADDRESS, ALLOWED, MECHANISM),
     )
 
 
@@ -147,11 +149,20 @@ def _domain(entry: Entry) -> Domain | DirectoryError:
             target_name=canonical_domain(target) if target else "",
             target_id=next(iter(entry.texts(TARGET_ID)), "") if alias else "",
             allowed_nets=networks(entry, ALLOWED),
+            no_bind=_no_bind(entry),
         )
     except UnusableNameError as error:
         return DirectoryError(f"{entry.name}: {error}")
     except DirectoryError as error:
         return error
+
+
+def _no_bind(entry: Entry) -> str:
+    """Elsewhere than in Zimbra's own LDAP a password that an entry may still have is nobody's any more."""
+    mechanism = next(iter(entry.texts(MECHANISM)), OWN_MECHANISM)
+    if mechanism == OWN_MECHANISM:
+        return ""
+    return f"{MECHANISM} of the domain is {mechanism!r}: {ELSEWHERE_MEND}"
 
 
 def _names(entry: Entry) -> Iterator[str]:
@@ -176,6 +187,10 @@ TARGET_ID: Final = "zimbraDomainAliasTargetId"
 HOSTNAME: Final = "zimbraVirtualHostname"
 ADDRESS: Final = "zimbraVirtualIPAddress"
 ALLOWED: Final = "zimbraDomainAllowedIPs"
+MECHANISM: Final = "zimbraAuthMech"
+# The mechanism by which Zimbra binds itself.
+OWN_MECHANISM: Final = "zimbra"
+ELSEWHERE_MEND: Final = "its passwords are not in this directory, let the backend check them (login_style replay)"
 # As a route's soft TTL: a domain's rules are part of routes.
 KEPT_SECONDS: Final = 600
 # Names of hosts and domains are cheap to invent.

@@ -30,6 +30,8 @@ class Learned(NamedTuple):
     question: Qualified
     said: Entry | DirectoryError | None
     epoch: int
+    # The account behind the route, with what is for control alone.
+    found: Found | None = None
 
 
 @final
@@ -111,8 +113,7 @@ class Lookups:
             log.exception("a directory look-up failed in a way nobody foresaw", names=len(questions))
             outcomes = [DirectoryError("internal failure, see the log")] * len(questions)
         learned = [
-            Learned(question, self._entry(outcome, epoch) if isinstance(outcome, Found) else outcome, epoch)
-            for question, outcome in zip(questions, outcomes, strict=True)
+            self._learned(question, outcome, epoch) for question, outcome in zip(questions, outcomes, strict=True)
         ]
         _count(learned, time.perf_counter() - started)
         self._learn(learned)
@@ -120,6 +121,11 @@ class Lookups:
             if self._under_way.get(key) is future:
                 del self._under_way[key]
             future.set_result(answer)
+
+    def _learned(self, question: Qualified, outcome: Outcome, epoch: int) -> Learned:
+        if isinstance(outcome, Found):
+            return Learned(question, self._entry(outcome, epoch), epoch, outcome)
+        return Learned(question, outcome, epoch)
 
     async def _ask(self, questions: Sequence[Qualified]) -> list[Outcome]:
         settled = await self._settle(questions)

@@ -218,7 +218,7 @@ class Resolver:
         """Keep what a batch brought, unless an invalidation came while it was under way."""
         kept: dict[str, Entry] = {}
         until = self.times.monotonic() + self.times.negative
-        for question, said, epoch in batch:
+        for question, said, epoch, _ in batch:
             if isinstance(said, Entry):
                 self._negatives.delete(question.key)
                 if not self._outdated(question, said):

@@ -226,6 +226,7 @@ class Config(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     DEFAULTS_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
     TLS_FIELD_NUMBER: _builtins.int
     CERTIFICATE_DIRECTORIES_FIELD_NUMBER: _builtins.int
     SASL_FIELD_NUMBER: _builtins.int
@@ -296,6 +297,12 @@ class Config(_message.Message):
         """[control] Seeds the pool once."""
 
     @_builtins.property
+    def verify(self) -> Global___VerifySettings:
+        """[control] What proves clients whose backend does not check them itself. Needed by endpoints with the login styles
+        verify_then_master and verify_then_xclient.
+        """
+
+    @_builtins.property
     def tls(self) -> Global___Tls:
         """[edge] What holds for TLS on both sides."""
 
@@ -329,13 +336,14 @@ class Config(_message.Message):
         groups: _abc.Iterable[_pool_pb2.Group] | None = ...,
         defaults: _pool_pb2.Defaults | None = ...,
         threads: _builtins.int = ...,
+        verify: Global___VerifySettings | None = ...,
         tls: Global___Tls | None = ...,
         certificate_directories: _abc.Iterable[Global___CertificateDirectory] | None = ...,
         sasl: Global___Sasl | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "sasl", b"sasl", "timeouts", b"timeouts", "tls", b"tls"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "sasl", b"sasl", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts", "tls", b"tls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1269,3 +1277,63 @@ class Cache(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Cache: _TypeAlias = Cache  # noqa: Y015
+
+@_typing.final
+class VerifySettings(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LDAP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ldap(self) -> Global___VerifyLdap:
+        """Proves passwords."""
+
+    def __init__(
+        self,
+        *,
+        ldap: Global___VerifyLdap | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ldap", b"ldap"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ldap", b"ldap"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifySettings: _TypeAlias = VerifySettings  # noqa: Y015
+
+@_typing.final
+class VerifyLdap(_message.Message):
+    """A password is proved by a bind as the very entry that the directory finds by the name. Needs directory.ldap: urls, tls
+    and ca_file are as there.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BIND_FIELD_NUMBER: _builtins.int
+    CONNECTIONS_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    bind: _builtins.bool
+    """Unset: off."""
+    connections: _builtins.int
+    """Connections used for nothing else, one bind at a time on each; unset: 8."""
+    waiting: _builtins.int
+    """Binds that may wait for a connection; beyond it a login gets a temporary failure; unset: 1000."""
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """Of one bind, the wait for a connection included; unset: 3s."""
+
+    def __init__(
+        self,
+        *,
+        bind: _builtins.bool = ...,
+        connections: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind", b"bind", "connections", b"connections", "timeout", b"timeout", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyLdap: _TypeAlias = VerifyLdap  # noqa: Y015

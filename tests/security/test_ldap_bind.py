@@ -1,0 +1,270 @@
+"""Passwords proved by LDAP binds against real servers: what is right, what is wrong, and what nobody can tell."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from routing.fakes import DOMAIN, Bench
+from routing.ldap import ldap
+from routing.stub import serving
+from security.proofs import password, said
+from servers.slapd import BASE, ROOT_DN, ROOT_PASSWORD, person, with_password, zimbra_account, zimbra_domain
+from zcontrol.directory.ldap_binds import Binds
+from zcontrol.security.ldap_bind import LdapBindVerifier
+from zcontrol.security.verify import Verifiers
+from zcontrol.v1 import config_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from servers.slapd import Entry, Slapd, StartSlapd
+
+NAME = f"siti@{DOMAIN}"
+SITI = with_password(person("siti", mail=NAME, mailAlternateAddress=f"s@{DOMAIN}"), "right")
+ZIMBRA = config_pb2.LDAP_PRESET_ZIMBRA
+POLICY = f"""
+overlay ppolicy
+ppolicy_default cn=policy,{BASE}
+ppolicy_use_lockout
+"""
+POLICY_ENTRY: Entry = (
+    f"cn=policy,{BASE}",
+    {
+        "objectClass": ["device", "pwdPolicy"],
+        "cn": "policy",
+        "pwdAttribute": "userPassword",
+        "pwdLockout": "TRUE",
+        "pwdMaxFailure": "3",
+        "pwdMaxAge": "86400",
+        "pwdMustChange": "TRUE",
+    },
+)
+NOW = time.strftime("%Y%m%d%H%M%SZ", time.gmtime())
+LONG_AGO = "20200101000000Z"
+
+
+@asynccontextmanager
+async def verifying(*urls: str, binds: config_pb2.VerifyLdap | None = None, **more: object) -> AsyncIterator[Verifiers]:
+    """What verifies passwords by these servers."""
+    config = config_pb2.LdapDirectory(urls=urls, timeout=Duration(seconds=5), **more)  # type: ignore[arg-type]
+    async with ldap(*urls, **more) as directory:
+        bench = Bench(directory=directory)
+        binding = Binds(config, binds or config_pb2.VerifyLdap(timeout=Duration(seconds=10)))
+        verifiers = Verifiers(passwords=LdapBindVerifier(bench.resolver, binding))
+        yield verifiers
+        await verifiers.close()
+
+
+@pytest.fixture
+def slapd(start_slapd: StartSlapd) -> Slapd:
+    return start_slapd(SITI)
+
+
+async def test_the_right_password_proves_the_account(slapd: Slapd) -> None:
+    async with verifying(slapd.url) as verifiers:
+        assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+
+
+async def test_an_alias_proves_the_account_behind_it(slapd: Slapd) -> None:
+    async with verifying(slapd.url) as verifiers:
+        verdict = await verifiers.verify(password("S@TGG.net.id", "right", account=NAME))
+        assert said(verdict) == f"verified {NAME}"
+
+
+@pytest.mark.parametrize(
+    ("login", "typed"),
+    [
+        ("siti", "wrong"),
+        ("siti", "right "),
+        ("siti", "RIGHT"),
+        ("siti", "right\0"),
+        ("siti", "x" * 20_000),
+        ("nobody", "right"),
+        ("*", "right"),
+        ("\0", "right"),
+    ],
+)
+async def test_a_wrong_password_or_name_is_refused(slapd: Slapd, login: str, typed: str) -> None:
+    async with verifying(slapd.url) as verifiers:
+        assert said(await verifiers.verify(password(login, typed))) == "refused"
+
+
+async def test_an_empty_password_is_refused_by_us_where_the_server_takes_it(start_slapd: StartSlapd) -> None:
+    lax = start_slapd(SITI, settings="allow bind_anon_cred bind_anon_dn")
+    async with verifying(lax.url) as verifiers:
+        assert said(await verifiers.verify(password("siti", ""))) == "refused"
+        assert said(await verifiers.verify(password("siti", "wrong"))) == "refused"
+
+
+async def test_binds_themselves_refuse_what_would_prove_nothing(slapd: Slapd) -> None:
+    """Whoever calls them: an empty name or password is answered with success by many a server."""
+    binds = Binds(config_pb2.LdapDirectory(urls=[slapd.url]), config_pb2.VerifyLdap())
+    for dn, typed in (("", b"right"), (f"uid=siti,{BASE}", b"")):
+        with pytest.raises(ValueError, match="needs a name and a password"):
+            await binds.bind(dn, typed)
+    await binds.close()
+
+
+async def test_the_password_proves_the_entry_that_has_the_name_now(start_slapd: StartSlapd) -> None:
+    """An entry that was moved or replaced under the same name is the one that is bound as."""
+    server = start_slapd(SITI)
+    async with verifying(server.url) as verifiers:
+        assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+        server.rename(f"uid=siti,{BASE}", "uid=siti2")
+        assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+
+
+async def test_a_name_that_has_come_to_mean_another_account_is_refused(slapd: Slapd) -> None:
+    async with verifying(slapd.url) as verifiers:
+        verdict = await verifiers.verify(password(f"s@{DOMAIN}", "right", account=f"sari@{DOMAIN}"))
+        assert said(verdict) == "refused"
+        assert "has come to mean" in verdict.refused.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("locked", "refused"), ("closed", "refused"), ("maintenance", "fault"), ("odd", "fault")]
+)
+async def test_an_account_that_is_not_active_is_not_let_in(start_slapd: StartSlapd, status: str, expected: str) -> None:
+    server = start_slapd(with_password(person("siti", mail=NAME, mailStatus=status), "right"))
+    attributes = config_pb2.LdapAttributes(status="mailStatus")
+    async with verifying(server.url, attributes=attributes) as verifiers:
+        assert said(await verifiers.verify(password("siti", "right"))) == expected
+
+
+async def test_an_entry_without_a_password_is_refused(start_slapd: StartSlapd) -> None:
+    server = start_slapd(person("siti", mail=NAME))
+    async with verifying(server.url) as verifiers:
+        assert said(await verifiers.verify(password("siti", "right"))) == "refused"
+
+
+class TestPasswordPolicy:
+    """slapd with the overlay ppolicy."""
+
+    async def test_an_expired_password_is_told_to_whoever_knows_it(self, start_slapd: StartSlapd) -> None:
+        old = with_password(person("siti", mail=NAME), "right", pwdChangedTime=LONG_AGO)
+        server = start_slapd(POLICY_ENTRY, old, settings="moduleload ppolicy.la", overlays=POLICY)
+        async with verifying(server.url) as verifiers:
+            assert said(await verifiers.verify(password("siti", "right"))) == "refused expired"
+            assert said(await verifiers.verify(password("siti", "wrong"))) == "refused"
+
+    async def test_a_password_that_must_be_changed_first_counts_as_expired(self, start_slapd: StartSlapd) -> None:
+        reset = with_password(person("siti", mail=NAME), "right", pwdChangedTime=NOW, pwdReset="TRUE")
+        server = start_slapd(POLICY_ENTRY, reset, settings="moduleload ppolicy.la", overlays=POLICY)
+        async with verifying(server.url) as verifiers:
+            assert said(await verifiers.verify(password("siti", "right"))) == "refused expired"
+
+    async def test_a_locked_account_is_refused_with_the_right_password_too(self, start_slapd: StartSlapd) -> None:
+        fresh = with_password(person("siti", mail=NAME), "right", pwdChangedTime=NOW)
+        server = start_slapd(POLICY_ENTRY, fresh, settings="moduleload ppolicy.la", overlays=POLICY)
+        async with verifying(server.url) as verifiers:
+            assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+            for _ in range(3):
+                assert said(await verifiers.verify(password("siti", "wrong"))) == "refused"
+            verdict = await verifiers.verify(password("siti", "right"))
+            assert said(verdict) == "refused"
+            assert "locked" in verdict.refused.reason
+
+
+class TestFaults:
+    """What is nobody's fault but the directory's is never told as a wrong password."""
+
+    async def test_a_server_that_is_down_is_a_fault_and_the_next_one_answers(self, start_slapd: StartSlapd) -> None:
+        first, second = start_slapd(SITI), start_slapd(SITI)
+        async with verifying(first.url, second.url) as verifiers:
+            first.stop()
+            assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+            assert said(await verifiers.verify(password("siti", "wrong"))) == "refused"
+            second.stop()
+            assert said(await verifiers.verify(password("siti", "right"))) == "fault"
+
+    async def test_a_connection_that_the_server_has_closed_is_made_anew(self, slapd: Slapd) -> None:
+        async with verifying(slapd.url, binds=config_pb2.VerifyLdap(connections=1)) as verifiers:
+            assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+            slapd.stop()
+            slapd.start()
+            assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+
+    async def test_a_server_that_hangs_is_a_fault_at_the_deadline(self, slapd: Slapd) -> None:
+        binds = config_pb2.VerifyLdap(timeout=Duration(nanos=300_000_000))
+        async with verifying(slapd.url, binds=binds) as verifiers:
+            assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+            slapd.pause()
+            assert said(await asyncio.wait_for(verifiers.verify(password("siti", "right")), 20)) == "fault"
+            slapd.resume()
+
+    async def test_binds_beyond_the_queue_are_faults_at_once(self, slapd: Slapd) -> None:
+        binds = Binds(
+            config_pb2.LdapDirectory(urls=[slapd.url]),
+            config_pb2.VerifyLdap(connections=1, waiting=2, timeout=Duration(seconds=10)),
+        )
+        slapd.pause()
+        tasks = [asyncio.create_task(binds.bind(f"uid=siti,{BASE}", b"right")) for _ in range(4)]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        assert [str(task.exception()).split(":")[0] for task in done] == ["3 binds are under way or wait"]
+        slapd.resume()
+        await asyncio.wait(pending)
+        assert {task.result().name for task in pending} == {"RIGHT"}
+        await binds.close()
+
+    async def test_an_answer_that_is_none_to_a_bind_proves_nothing(self) -> None:
+        """A server that answers each request with the success of a search is not believed."""
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while request := await reader.read(65536):
+                assert request[2:4] == b"\x02\x01"
+                writer.write(b"\x30\x0c\x02\x01" + request[4:5] + b"\x65\x07\x0a\x01\x00\x04\x00\x04\x00")
+                await writer.drain()
+
+        async with serving(talk) as address:
+            binds = Binds(config_pb2.LdapDirectory(urls=[f"ldap://{address}"]), config_pb2.VerifyLdap())
+            with pytest.raises(Exception, match="searchResDone where bindResponse was due"):
+                await binds.bind(f"uid=siti,{BASE}", b"right")
+            await binds.close()
+
+
+class TestZimbra:
+    """Whose own rules say where a bind proves nothing."""
+
+    ACCOUNT = with_password(zimbra_account("siti", zimbraMailDeliveryAddress=NAME, zimbraId="id-1"), "right")
+
+    async def verdict(self, start_slapd: StartSlapd, account: Entry, domain: Entry) -> tuple[str, str]:
+        server = start_slapd(account, domain)
+        async with verifying(server.url, preset=ZIMBRA) as verifiers:
+            verdict = await verifiers.verify(password("siti", "right"))
+            return said(verdict), verdict.fault.reason
+
+    async def test_a_domain_that_checks_its_own_passwords_is_bound_for(self, start_slapd: StartSlapd) -> None:
+        for domain in (zimbra_domain(DOMAIN), zimbra_domain(DOMAIN, zimbraAuthMech="zimbra")):
+            assert await self.verdict(start_slapd, self.ACCOUNT, domain) == (f"verified {NAME}", "")
+
+    @pytest.mark.parametrize("mechanism", ["ldap", "ad", "kerberos5", "custom:sso"])
+    async def test_a_domain_that_checks_elsewhere_is_a_fault(self, start_slapd: StartSlapd, mechanism: str) -> None:
+        domain = zimbra_domain(DOMAIN, zimbraAuthMech=mechanism)
+        kind, reason = await self.verdict(start_slapd, self.ACCOUNT, domain)
+        assert kind == "fault"
+        assert reason.startswith(f"zimbraAuthMech of the domain is '{mechanism}'")
+
+    @pytest.mark.parametrize("attribute", ["zimbraTwoFactorAuthEnabled", "zimbraFeatureTwoFactorAuthRequired"])
+    async def test_an_account_with_two_factors_is_a_fault(self, start_slapd: StartSlapd, attribute: str) -> None:
+        name, attributes = self.ACCOUNT
+        kind, reason = await self.verdict(start_slapd, (name, {**attributes, attribute: "TRUE"}), zimbra_domain(DOMAIN))
+        assert kind == "fault"
+        assert reason.startswith(f"{attribute} is TRUE")
+        kind, _ = await self.verdict(start_slapd, (name, {**attributes, attribute: "FALSE"}), zimbra_domain(DOMAIN))
+        assert kind == f"verified {NAME}"
+
+
+async def test_searches_stay_bound_as_configured_whoever_binds(start_slapd: StartSlapd) -> None:
+    """Binds have connections of their own: a client's never becomes who searches."""
+    # Root is above access lists, and nobody else may search.
+    server = start_slapd(SITI, overlays="access to attrs=userPassword by anonymous auth\naccess to * by * none")
+    async with verifying(server.url, bind_dn=ROOT_DN, bind_password=ROOT_PASSWORD) as verifiers:
+        for typed in ("right", "wrong", "right", "wrong", "right"):
+            expected = f"verified {NAME}" if typed == "right" else "refused"
+            assert said(await verifiers.verify(password("siti", typed))) == expected
