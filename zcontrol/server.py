@@ -20,9 +20,11 @@ from grpc_reflection.v1alpha import reflection
 
 from zcontrol.config.checks import seed
 from zcontrol.errors import ZproxyError
+from zcontrol.pool.rules import relying_on_verifiers
 from zcontrol.pool.sqlite import SqliteStore
 from zcontrol.pool.votes import Votes
 from zcontrol.routing.open import open_resolver
+from zcontrol.security.open import open_verifiers
 from zcontrol.services.edge import EdgeService
 from zcontrol.services.pool import PoolService
 from zcontrol.services.route import RouteService
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
     from zcontrol.pool.store import PoolStore
     from zcontrol.routing.resolver import Resolver
+    from zcontrol.security.verify import Verifiers
     from zcontrol.v1 import config_pb2
 
 log = structlog.get_logger(__name__)
@@ -53,6 +56,20 @@ class ControlError(ZproxyError):
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What a config's directory, cache and verifiers have become; not in use yet, or any more."""
+
+    resolver: Resolver
+    verifiers: Verifiers
+
+    async def close(self) -> None:
+        """Answer what was asked; verifiers look names up, and so go first."""
+        await self.verifiers.close()
+        await self.resolver.close()
+
+
+@final
 @dataclass(kw_only=True)
 class Control:
     """A running control plane; make one by `Control.start`."""
@@ -60,8 +77,9 @@ class Control:
     address: str
     _config: config_pb2.Config
     _store: PoolStore
-    _resolver: Resolver
+    _opened: Opened
     _routes: RouteService
+    _edges: EdgeService
     _server: grpc.aio.Server
     _health: health.aio.HealthServicer
     _following: asyncio.Task[None]
@@ -72,14 +90,16 @@ class Control:
         async with contextlib.AsyncExitStack() as opened:
             store = await SqliteStore.open(Path(config.state_directory), seed(config))
             opened.push_async_callback(store.close)
-            resolver = await _open_resolver(config, store, before=None)
-            opened.push_async_callback(resolver.close)
+            logins = await _open(config, store, before=None)
+            opened.push_async_callback(logins.close)
+            resolver, verifiers = logins.resolver, logins.verifiers
             sessions, votes = SessionService(), Votes()
-            edges = EdgeService(store, lambda: resolver.epochs.last_invalidation, votes)
-            routes = RouteService(resolver, lambda: store.current, votes, edges.invalidate)
+            edges = EdgeService(store, lambda: resolver.epochs.last_invalidation, votes, verifiers.told)
+            routes = RouteService(resolver, verifiers, lambda: store.current, votes, edges.invalidate)
             server = grpc.aio.server(options=SERVER_OPTIONS)
             edge_pb2_grpc.add_EdgeServiceServicer_to_server(edges, server)
-            pool_pb2_grpc.add_PoolServiceServicer_to_server(PoolService(store, votes, sessions.count_of), server)
+            pool = PoolService(store, votes, sessions.count_of, lambda: edges.verifies)
+            pool_pb2_grpc.add_PoolServiceServicer_to_server(pool, server)
             route_pb2_grpc.add_RouteServiceServicer_to_server(routes, server)
             session_pb2_grpc.add_SessionServiceServicer_to_server(sessions, server)
             servicer = await _add_health(server, reflect=config.api.reflection)
@@ -91,27 +111,36 @@ class Control:
             opened.pop_all()
         log.info("control serves", api=address, pool_version=store.current.version)
         _tell_unseeded(config, store)
+        if unproved := _unproved(logins.verifiers.told, store):
+            log.error("nobody can log in there", reason=unproved)
         return cls(
             address=address,
             _config=config,
             _store=store,
-            _resolver=resolver,
+            _opened=logins,
             _routes=routes,
+            _edges=edges,
             _server=server,
             _health=servicer,
             _following=following,
         )
 
-    async def prepare(self, config: config_pb2.Config) -> Resolver:
+    async def prepare(self, config: config_pb2.Config) -> Opened:
         """Open what another config asks for, without using it; raises whatever is wrong with it."""
-        return await _open_resolver(config, self._store, before=self._resolver)
+        prepared = await _open(config, self._store, before=self._opened.resolver)
+        if unproved := _unproved(prepared.verifiers.told, self._store):
+            await prepared.close()
+            raise ControlError(unproved)
+        return prepared
 
-    async def take(self, config: config_pb2.Config, prepared: Resolver) -> None:
+    async def take(self, config: config_pb2.Config, prepared: Opened) -> None:
         """Put a prepared config in force: the streams go on, routes learned under the one before are misses."""
-        before, self._resolver = self._routes.use(prepared), prepared
-        prepared.start()
+        before, self._opened = self._opened, prepared
+        self._routes.use(prepared.resolver, prepared.verifiers)
+        self._edges.use(prepared.verifiers.told)
+        prepared.resolver.start()
         if _routing(config) != _routing(self._config):
-            await prepared.invalidate(everything=True)
+            await prepared.resolver.invalidate(everything=True)
         _tell_unseeded(config, self._store)
         self._config = config
         await before.close()
@@ -122,14 +151,29 @@ class Control:
         await self._store.close()
         await self._following
         await self._server.stop(grace)
-        await self._resolver.close()
+        await self._opened.close()
         _remove_socket(self.address)
         log.info("control has stopped")
 
 
-async def _open_resolver(config: config_pb2.Config, store: PoolStore, before: Resolver | None) -> Resolver:
+async def _open(config: config_pb2.Config, store: PoolStore, before: Resolver | None) -> Opened:
     # In a thread: a directory file may be large, and a reload must not hold up look-ups.
-    return await asyncio.to_thread(open_resolver, config, lambda: store.current, before=before)
+    resolver = await asyncio.to_thread(open_resolver, config, lambda: store.current, before=before)
+    try:
+        verifiers = await asyncio.to_thread(open_verifiers, config, resolver)
+    except BaseException:
+        await resolver.close()
+        raise
+    return Opened(resolver=resolver, verifiers=verifiers)
+
+
+def _unproved(verifiers: edge_pb2.Verifiers, store: PoolStore) -> str:
+    """What is wrong with a pool that relies on verifiers where there are none; empty: nothing."""
+    relying = relying_on_verifiers(store.current)
+    if not relying or verifiers.passwords or verifiers.tokens:
+        return ""
+    names = ", ".join(relying[:_NAMED]) + (" and more" if len(relying) > _NAMED else "")
+    return f"verify: nothing proves clients, as login_style of {names} needs; configure [verify], or change them first"
 
 
 def _tell_unseeded(config: config_pb2.Config, store: PoolStore) -> None:
@@ -206,6 +250,8 @@ def _socket_path(address: str) -> Path | None:
     return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
 
 
+# Beyond a handful a list of names hides the message.
+_NAMED = 8
 # Somebody who serves accepts at once, or his backlog is full and he serves all the more.
 PROBE_SECONDS = 1.0
 # A pool of ten thousand backends fits; nobody makes control buffer more.

@@ -53,6 +53,12 @@ class Running:
         self.edges: Any = edge_pb2_grpc.EdgeServiceStub(self.channel)
 
 
+async def take(running: Running) -> None:
+    """Reload the file, as SIGHUP does."""
+    config = load(running.file, Role.CONTROL)
+    await running.control.take(config, await running.control.prepare(config))
+
+
 @pytest.fixture
 def config_file(tmp_path: Path) -> Path:
     """A config of control alone, with two mailboxes and a group of three."""

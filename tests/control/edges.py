@@ -21,6 +21,8 @@ class FakeEdge:
     def __init__(self, stub: Any, edge_id: str) -> None:
         self.id = edge_id
         self._stream = stub.Watch()
+        # What control said last that it verifies; none: nothing yet.
+        self.verifiers: edge_pb2.Verifiers | None = None
 
     async def attach(self, holds: int = 0) -> None:
         await self.report(attach=edge_pb2.Attach(edge_id=self.id, pool_version=holds))
@@ -29,7 +31,18 @@ class FakeEdge:
         await self._stream.write(edge_pb2.EdgeReport(**report))
 
     async def update(self) -> edge_pb2.EdgeUpdate:
-        """The next update, unanswered."""
+        """The next update but for what control verifies, unanswered."""
+        while (update := await self._read()).HasField("verifiers"):
+            self.verifiers = update.verifiers
+        return update
+
+    async def told_verifiers(self) -> edge_pb2.Verifiers:
+        """What the next update says that control verifies."""
+        update = await self._read()
+        assert update.HasField("verifiers"), update
+        return update.verifiers
+
+    async def _read(self) -> edge_pb2.EdgeUpdate:
         async with asyncio.timeout(DEADLINE):
             update: Any = await self._stream.read()
         assert update is not grpc.aio.EOF, await self._stream.details()

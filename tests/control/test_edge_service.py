@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import grpc
 import pytest
 
-from control.conftest import MEMBERS, Running
+from control.conftest import MEMBERS, Running, take
 from control.edges import FakeEdge
 from control.pools import backend
 from zcontrol.v1 import edge_pb2, route_pb2
@@ -198,3 +198,23 @@ async def test_list_tells_which_endpoints_edges_call_down_and_why(running: Runni
         for name, votes in (("mbox-1", 1), ("web-1", 2))
     ]
     assert [endpoint.backend for endpoint in (await listed(group="web")).down] == ["web-1"]
+
+
+async def test_an_edge_hears_what_control_verifies_before_the_pool_and_when_it_changes(
+    running: Running, attach: Attach
+) -> None:
+    edge = await attach("edge-1")
+    assert await edge.told_verifiers() == edge_pb2.Verifiers()
+    await edge.taken()
+    await take(running)
+    verifying = '\nverify.ldap.bind = true\ndirectory.ldap = { urls = ["ldap://127.0.0.1:1"], base = "dc=x" }\n'
+    text = running.file.read_text()
+    lines = [verifying if line.startswith("directory.file") else line for line in text.splitlines()]
+    running.file.write_text("\n".join(lines))
+    await take(running)
+    assert await edge.told_verifiers() == edge_pb2.Verifiers(passwords=True)
+    # Of the routes that the other directory knew.
+    assert (await edge.update()).HasField("invalidation")
+    running.file.write_text(text)
+    await take(running)
+    assert await edge.told_verifiers() == edge_pb2.Verifiers()

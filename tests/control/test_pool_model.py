@@ -112,6 +112,10 @@ def test_set_weight_keeps_the_difference_between_nothing_and_unset() -> None:
         model.set_weight(two_mailboxes(), "web-1", 10_001)
 
 
+MASTER = pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER
+XCLIENT = pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT
+
+
 def endpoint(**fields: object) -> pool_pb2.Endpoints:
     return pool_pb2.Endpoints(imap=pool_pb2.Endpoint(**({"port": 143} | fields)))  # type: ignore[arg-type]
 
@@ -140,6 +144,10 @@ def endpoint(**fields: object) -> pool_pb2.Endpoints:
         ({"endpoints": endpoint(tls=2, verify_name="a b")}, "endpoints.imap.verify_name"),
         ({"endpoints": endpoint(tls=2, pin_sha256="ab")}, "64 hex digits"),
         ({"endpoints": endpoint(forward=pool_pb2.FORWARD_XOIP)}, "for pop3 alone"),
+        ({"endpoints": endpoint(login_style=MASTER)}, "nothing proves a client; configure [verify] on control"),
+        ({"endpoints": endpoint(login_style=XCLIENT)}, "nothing proves a client"),
+        ({"endpoints": endpoint(login_style=XCLIENT)}, 'is for submission with forward = "xclient" alone'),
+        ({"endpoints": endpoint(master_user="zproxy")}, "endpoints.imap.master_user"),
     ],
 )
 def test_a_faulty_backend_is_told_by_field(wish: dict[str, object], told: str) -> None:

@@ -15,11 +15,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
-from control.conftest import Running
+from control.conftest import Running, take
 from zcontrol.config import Role, load
 from zcontrol.directory.ldap import LdapDirectory
 from zcontrol.errors import DirectoryError, ZproxyError
 from zcontrol.pool.model import PoolUnavailableError
+from zcontrol.pool.store import Note
 from zcontrol.server import Control, ControlError
 from zcontrol.v1 import pool_pb2, route_pb2
 
@@ -36,11 +37,6 @@ def rewrite(file: Path, before: str, after: str) -> None:
 async def explained(running: Running, login: str) -> route_pb2.ExplainResponse:
     told: route_pb2.ExplainResponse = await running.routes.Explain(route_pb2.ExplainRequest(login=login))
     return told
-
-
-async def take(running: Running) -> None:
-    config = load(running.file, Role.CONTROL)
-    await running.control.take(config, await running.control.prepare(config))
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -210,3 +206,13 @@ async def test_at_start_and_reload_an_ldap_directory_that_cannot_be_reached_is_w
     assert [line.get("server") for line in logs].count("ldap://127.0.0.1:1") == 2
     await running.channel.close()
     await running.control.stop(grace=0)
+
+
+async def test_a_reload_that_proves_nobody_any_more_is_refused_while_a_backend_relies_on_it(running: Running) -> None:
+    pool = pool_pb2.Pool()
+    pool.CopyFrom(running.control._store.current)  # noqa: SLF001 - as it was before a site took its [verify] away
+    pool.backends[0].endpoints.imap.login_style = pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER
+    await running.control._store.commit(pool, base=1, note=Note(author="a", action="b"))  # noqa: SLF001 - the same
+    with pytest.raises(ControlError, match=r"nothing proves clients, as login_style of mbox-1 needs"):
+        await take(running)
+    assert (await explained(running, "siti")).backend == "mbox-1"

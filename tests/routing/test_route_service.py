@@ -12,6 +12,7 @@ import pytest
 from routing.fakes import DOMAIN, POOL, Bench, ToldDirectory, account
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
 from zcontrol.routing.explain import explain
+from zcontrol.security.verify import Verifiers
 from zcontrol.services.route import RouteService
 from zcontrol.v1 import config_pb2, edge_pb2, pool_pb2, route_pb2, route_pb2_grpc
 
@@ -41,7 +42,7 @@ async def serve(directory: ToldDirectory, path: Path) -> AsyncIterator[Served]:
     bench = Bench(directory=directory)
     server = grpc.aio.server()
     served = Served(bench, None)  # type: ignore[arg-type]
-    service = RouteService(bench.resolver, lambda: bench.pool, bench.votes, served.invalidations.append)
+    service = RouteService(bench.resolver, Verifiers(), lambda: bench.pool, bench.votes, served.invalidations.append)
     route_pb2_grpc.add_RouteServiceServicer_to_server(service, server)
     address = f"unix:{path}/api.sock"
     server.add_insecure_port(address)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from zcontrol.address import is_dns_name, is_loopback, parse_host, parse_host_port
 from zcontrol.config.checks_auth_http import check_auth_http
+from zcontrol.config.checks_verify import check_verify, verifies
 from zcontrol.fault import Fault, shown
 from zcontrol.pool.rules import check_pool
 from zcontrol.v1 import config_pb2, pool_pb2
@@ -29,7 +30,8 @@ def check_control(config: config_pb2.Config) -> list[Fault]:
         *_check_directory(config.directory),
         *_check_names(config.names),
         *_check_cache(config.cache),
-        *check_pool(seed(config)),
+        *check_verify(config),
+        *check_pool(seed(config), verifies=verifies(config)),
     ]
 
 

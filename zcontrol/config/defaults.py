@@ -20,6 +20,8 @@ def fill_defaults(config: config_pb2.Config) -> None:
         _fill_ldap(config.directory.ldap)
     elif config.directory.WhichOneof("source") == "auth_http":
         _fill_auth_http(config.directory.auth_http)
+    if config.verify.ldap.bind:
+        _fill_binds(config.verify.ldap)
 
 
 def usual_api_address(state_directory: str) -> str:
@@ -52,6 +54,13 @@ def _fill_auth_http(source: config_pb2.AuthHttpDirectory) -> None:
     source.mode = source.mode or config_pb2.AUTH_HTTP_MODE_LOOKUP
     if source.mode == config_pb2.AUTH_HTTP_MODE_LOOKUP:
         source.protocol = source.protocol or "imap"
+
+
+def _fill_binds(binds: config_pb2.VerifyLdap) -> None:
+    if not binds.HasField("timeout"):
+        binds.timeout.FromTimedelta(timedelta(seconds=3))
+    binds.connections = binds.connections or 8
+    binds.waiting = binds.waiting or 1000
 
 
 _CACHE_TIMES: dict[str, timedelta] = {

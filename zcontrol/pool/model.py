@@ -44,20 +44,20 @@ class PoolUnavailableError(PoolError):
     """The store cannot read or write now; nothing was changed."""
 
 
-def add_backend(pool: pool_pb2.Pool, backend: pool_pb2.Backend) -> pool_pb2.Pool:
-    """The pool with one more backend."""
+def add_backend(pool: pool_pb2.Pool, backend: pool_pb2.Backend, *, verifies: bool = False) -> pool_pb2.Pool:
+    """The pool with one more backend; `verifies` says whether control can prove a client."""
     _refuse_taken(pool, backend.name)
     after = _copy(pool)
-    after.backends.append(_checked(pool, backend))
+    after.backends.append(_checked(pool, backend, verifies=verifies))
     return after
 
 
-def update_backend(pool: pool_pb2.Pool, backend: pool_pb2.Backend) -> pool_pb2.Pool:
+def update_backend(pool: pool_pb2.Pool, backend: pool_pb2.Backend, *, verifies: bool = False) -> pool_pb2.Pool:
     """The pool with the backend of that name replaced whole; `maintenance` may strand, it says so in so many words."""
     after = _copy(pool)
     target = find_backend(after, backend.name)
     name = target.name
-    target.CopyFrom(_checked(pool, backend))
+    target.CopyFrom(_checked(pool, backend, verifies=verifies))
     target.name = name
     if backend.state != pool_pb2.BACKEND_STATE_MAINTENANCE:
         _refuse_stranded(pool, after)
@@ -150,9 +150,9 @@ def _copy(pool: pool_pb2.Pool) -> pool_pb2.Pool:
     return after
 
 
-def _checked(pool: pool_pb2.Pool, backend: pool_pb2.Backend) -> pool_pb2.Backend:
+def _checked(pool: pool_pb2.Pool, backend: pool_pb2.Backend, *, verifies: bool = False) -> pool_pb2.Backend:
     groups = {group.name.lower(): group.name for group in pool.groups}
-    _refuse_faults(check_backend(backend, set(groups)))
+    _refuse_faults(check_backend(backend, set(groups), verifies=verifies))
     checked = pool_pb2.Backend()
     checked.CopyFrom(backend)
     checked.group = groups.get(backend.group.lower(), "")

@@ -20,11 +20,11 @@ SERVICES = tuple(field.name for field in pool_pb2.Endpoints.DESCRIPTOR.fields)
 DEFAULTS = tuple(field.name for field in pool_pb2.Defaults.DESCRIPTOR.fields)
 
 
-def check_pool(pool: pool_pb2.Pool) -> Iterator[Fault]:
-    """Every fault of a whole pool."""
+def check_pool(pool: pool_pb2.Pool, *, verifies: bool = False) -> Iterator[Fault]:
+    """Every fault of a whole pool; `verifies` says whether control can prove a client at all."""
     groups = {group.name.lower() for group in pool.groups}
     for index, backend in enumerate(pool.backends):
-        for fault in check_backend(backend, groups):
+        for fault in check_backend(backend, groups, verifies=verifies):
             yield fault.below(f"backends[{index}]")
     for index, group in enumerate(pool.groups):
         for fault in check_group(group):
@@ -34,7 +34,7 @@ def check_pool(pool: pool_pb2.Pool) -> Iterator[Fault]:
         yield fault.below("defaults")
 
 
-def check_backend(backend: pool_pb2.Backend, groups: set[str]) -> Iterator[Fault]:
+def check_backend(backend: pool_pb2.Backend, groups: set[str], *, verifies: bool = False) -> Iterator[Fault]:
     """Faults of one backend; `groups` are the lower-case names of the groups there are."""
     yield from _check_name(backend.name)
     try:
@@ -54,7 +54,7 @@ def check_backend(backend: pool_pb2.Backend, groups: set[str]) -> Iterator[Fault
     if not endpoints:
         yield Fault(path="endpoints", problem="none; give at least one, e.g. endpoints.imap.port = 143")
     for field, endpoint in endpoints:
-        for fault in _check_endpoint(field.name, endpoint):
+        for fault in _check_endpoint(field.name, endpoint, verifies=verifies):
             yield fault.below(f"endpoints.{field.name}")
 
 
@@ -72,6 +72,15 @@ def check_defaults(defaults: pool_pb2.Defaults, names: Iterable[str]) -> Iterato
         name = getattr(defaults, service)
         if name and name.lower() not in known:
             yield Fault(path=service, found=shown(name), problem="no such backend or group; add it first")
+
+
+def relying_on_verifiers(pool: pool_pb2.Pool) -> list[str]:
+    """The backends some endpoint of which takes our word for who the client is."""
+    return [
+        backend.name
+        for backend in pool.backends
+        if any(endpoint.login_style in VERIFYING for _, endpoint in backend.endpoints.ListFields())
+    ]
 
 
 def _check_name(name: str) -> Iterator[Fault]:
@@ -93,7 +102,7 @@ def _check_unique(pool: pool_pb2.Pool) -> Iterator[Fault]:
             yield Fault(path=path, found=shown(name), problem=problem)
 
 
-def _check_endpoint(service: str, endpoint: pool_pb2.Endpoint) -> Iterator[Fault]:
+def _check_endpoint(service: str, endpoint: pool_pb2.Endpoint, *, verifies: bool = False) -> Iterator[Fault]:
     if not endpoint.port:
         yield Fault(path="port", problem="missing, or 0; write 1 to 65535")
     elif endpoint.port > LARGEST_PORT:
@@ -102,15 +111,32 @@ def _check_endpoint(service: str, endpoint: pool_pb2.Endpoint) -> Iterator[Fault
         value = getattr(endpoint, field.name)
         if field.enum_type is not None and value not in field.enum_type.values_by_number:
             yield Fault(path=field.name, found=str(value), problem="unknown; take one this control knows")
-    if endpoint.login_style not in (pool_pb2.LOGIN_STYLE_UNSPECIFIED, pool_pb2.LOGIN_STYLE_REPLAY):
-        found = shown(word(pool_pb2.LoginStyle.DESCRIPTOR, endpoint.login_style))
-        yield Fault(path="login_style", found=found, problem='no edge can log in so yet; write "replay"')
+    yield from _check_login_style(service, endpoint, verifies=verifies)
     yield from _check_backend_tls(endpoint)
     knowing = FORWARD_SERVICES.get(endpoint.forward, (service,))
     if service not in knowing:
         problem = f'is for {" and ".join(knowing)} alone; write "proxy_v2" if the backend expects it, or "none"'
         found = shown(word(pool_pb2.Forward.DESCRIPTOR, endpoint.forward))
         yield Fault(path="forward", found=found, problem=problem)
+
+
+def _check_login_style(service: str, endpoint: pool_pb2.Endpoint, *, verifies: bool = False) -> Iterator[Fault]:
+    style = endpoint.login_style
+    found = shown(word(pool_pb2.LoginStyle.DESCRIPTOR, style))
+    if style in VERIFYING and not verifies:
+        # Nobody is logged in whom nobody checked.
+        problem = 'nothing proves a client; configure [verify] on control, or write "replay"'
+        yield Fault(path="login_style", found=found, problem=problem)
+    elif style not in STYLES_OF_EDGES:
+        yield Fault(path="login_style", found=found, problem='no edge can log in so yet; write "replay"')
+    if style == pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT and not (
+        service == "submission" and endpoint.forward == pool_pb2.FORWARD_XCLIENT
+    ):
+        problem = 'is for submission with forward = "xclient" alone; set that, or write "verify_then_master"'
+        yield Fault(path="login_style", found=found, problem=problem)
+    if endpoint.master_user and style != pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER:
+        problem = 'means nothing without login_style = "verify_then_master"; set that, or leave it out'
+        yield Fault(path="master_user", found=shown(endpoint.master_user), problem=problem)
 
 
 def _check_backend_tls(endpoint: pool_pb2.Endpoint) -> Iterator[Fault]:
@@ -139,6 +165,9 @@ def _is_host(text: str) -> bool:
 LARGEST_WEIGHT = 10_000
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+# Styles in which the backend takes our word for who the client is.
+VERIFYING = (pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER, pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT)
+STYLES_OF_EDGES = (pool_pb2.LOGIN_STYLE_UNSPECIFIED, pool_pb2.LOGIN_STYLE_REPLAY)
 # Ways to tell the client's address that only some services know.
 FORWARD_SERVICES: dict[int, tuple[str, ...]] = {
     pool_pb2.FORWARD_ID: ("imap",),

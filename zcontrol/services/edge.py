@@ -1,4 +1,6 @@
-"""EdgeService: edges hold a stream by which they get the pool, invalidations and who is down, and tell what they see.
+"""EdgeService: edges hold a stream by which they get the pool, invalidations, who is down and what verifies.
+
+They tell what they see by it.
 
 A slow edge costs no memory: nothing is queued for it, what it has not been sent yet is worked out when it reads again.
 """
@@ -31,10 +33,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
     """Keeps every attached edge at the current pool, and its votes; `epoch` is that of the last invalidation."""
 
-    def __init__(self, store: PoolStore, epoch: Callable[[], int], votes: Votes) -> None:
+    def __init__(self, store: PoolStore, epoch: Callable[[], int], votes: Votes, verifiers: edge_pb2.Verifiers) -> None:
         self._store = store
         self._epoch = epoch
         self._votes = votes
+        self._verifiers = verifiers
         self._edges: dict[str, _Edge] = {}
 
     async def follow_pool(self) -> None:
@@ -46,6 +49,16 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         """Tell every attached edge; one that attaches later learns the epoch."""
         for edge in self._edges.values():
             edge.invalidate(invalidation)
+
+    @property
+    def verifies(self) -> bool:
+        """Whether edges were told that anything proves a client."""
+        return self._verifiers.passwords or self._verifiers.tokens
+
+    def use(self, verifiers: edge_pb2.Verifiers) -> None:
+        """Tell every edge what verifies from now on, if that is news."""
+        self._verifiers = verifiers
+        self._wake()
 
     # grpc.aio takes a coroutine that writes as well as the iterator that the generated type knows.
     async def Watch(  # type: ignore[override]
@@ -104,7 +117,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
     async def _write(self, edge: _Edge, context: Context) -> None:
         while not edge.superseded:
             edge.changed.clear()
-            while update := edge.next_update(self._store.current, self._votes):
+            while update := edge.next_update(self._store.current, self._votes, self._verifiers):
                 await context.write(update)
             await edge.wait()
 
@@ -136,6 +149,7 @@ class _Edge:
         self._answer_by = 0.0
         self._invalidation: edge_pb2.Invalidation | None = None
         self._members_down: frozenset[str] | None = None
+        self._verifiers: edge_pb2.Verifiers | None = None
 
     def supersede(self) -> None:
         """Another stream speaks for this edge now."""
@@ -169,8 +183,14 @@ class _Edge:
             log.warning("an edge neither takes nor refuses the pool", edge=self.id, version=self._unanswered)
             self._unanswered = None
 
-    def next_update(self, pool: pool_pb2.Pool, votes: Votes) -> edge_pb2.EdgeUpdate | None:
+    def next_update(
+        self, pool: pool_pb2.Pool, votes: Votes, verifiers: edge_pb2.Verifiers
+    ) -> edge_pb2.EdgeUpdate | None:
         """The next thing to tell; it counts as told once it is returned."""
+        if verifiers != self._verifiers:
+            # First of all: by it the edge judges the login styles in a pool.
+            self._verifiers = verifiers
+            return edge_pb2.EdgeUpdate(verifiers=verifiers)
         if self._unanswered is None and pool.version != self._refused and self._version() != pool.version:
             return self._pool_update(pool)
         if self._invalidation is not None:

@@ -42,12 +42,22 @@ class Change:
 
 @final
 class PoolService(pool_pb2_grpc.PoolServiceServicer):
-    """Serves one store; `count_sessions` tells how many live sessions a backend holds over all edges."""
+    """Serves one store; `count_sessions` tells how many live sessions a backend holds over all edges.
 
-    def __init__(self, store: PoolStore, votes: Votes, count_sessions: Callable[[str], Awaitable[int]]) -> None:
+    `verifies` tells whether control can prove a client now, for login styles that need it.
+    """
+
+    def __init__(
+        self,
+        store: PoolStore,
+        votes: Votes,
+        count_sessions: Callable[[str], Awaitable[int]],
+        verifies: Callable[[], bool],
+    ) -> None:
         self._store = store
         self._votes = votes
         self._count_sessions = count_sessions
+        self._verifies = verifies
 
     async def Get(self, request: pool_pb2.GetPoolRequest, context: Context) -> pool_pb2.Pool:
         """The current pool, or an older version's."""
@@ -85,13 +95,20 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
 
     async def AddBackend(self, request: pool_pb2.AddBackendRequest, context: Context) -> pool_pb2.PoolChange:
         """Add a backend."""
-        change = Change(f"add {request.backend.name}", lambda pool: model.add_backend(pool, request.backend))
+
+        def make(pool: pool_pb2.Pool) -> pool_pb2.Pool:
+            return model.add_backend(pool, request.backend, verifies=self._verifies())
+
+        change = Change(f"add {request.backend.name}", make)
         return await self._change(context, request.header, change)
 
     async def UpdateBackend(self, request: pool_pb2.UpdateBackendRequest, context: Context) -> pool_pb2.PoolChange:
         """Replace a backend."""
-        name = self._spelled(request.backend.name)
-        change = Change(f"update {name}", lambda pool: model.update_backend(pool, request.backend), detailed=True)
+
+        def make(pool: pool_pb2.Pool) -> pool_pb2.Pool:
+            return model.update_backend(pool, request.backend, verifies=self._verifies())
+
+        change = Change(f"update {self._spelled(request.backend.name)}", make, detailed=True)
         return await self._change(context, request.header, change)
 
     async def Drain(self, request: pool_pb2.DrainRequest, context: Context) -> pool_pb2.PoolChange:
@@ -148,7 +165,7 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
         """Bring an older version's pool back as a new version."""
         async with refusals(context):
             older = await self._store.at(request.version)
-            faults = [str(fault) for fault in check_pool(older)]
+            faults = [str(fault) for fault in check_pool(older, verifies=self._verifies())]
             if faults:
                 raise model.PoolInvalidError(f"version {request.version} breaks today's rules: {'; '.join(faults)}")
         change = Change(f"roll back to version {request.version}", lambda _: older, detailed=True)

@@ -1,4 +1,4 @@
-"""RouteService: edges ask where logins live, people ask why."""
+"""RouteService: edges ask where logins live and have credentials proved, people ask why."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +13,8 @@ from zcontrol.pool.rules import SERVICES
 from zcontrol.pool.votes import Votes
 from zcontrol.routing.explain import explain
 from zcontrol.routing.resolver import Resolver
+from zcontrol.security.verify import Verifiers
+from zcontrol.services.verify import answer_proofs
 from zcontrol.v1 import edge_pb2, pool_pb2, route_pb2, route_pb2_grpc
 
 log = structlog.get_logger(__name__)
@@ -24,11 +26,12 @@ QUESTIONS_A_BATCH: Final = 256
 
 @final
 class RouteService(route_pb2_grpc.RouteServiceServicer):
-    """Serves one resolver, which a reload may exchange."""
+    """Serves one resolver and what verifies, which a reload may exchange."""
 
     def __init__(
         self,
         resolver: Resolver,
+        verifiers: Verifiers,
         pool: Callable[[], pool_pb2.Pool],
         votes: Votes,
         on_invalidate: Callable[[edge_pb2.Invalidation], None],
@@ -38,13 +41,13 @@ class RouteService(route_pb2_grpc.RouteServiceServicer):
         self._votes = votes
         self._on_invalidate = on_invalidate
         self._resolver = resolver
+        self._verifiers = verifiers
         resolver.subscribe(on_invalidate)
 
-    def use(self, resolver: Resolver) -> Resolver:
-        """Serve another resolver from now on; the one before is returned, to be closed."""
-        before, self._resolver = self._resolver, resolver
+    def use(self, resolver: Resolver, verifiers: Verifiers) -> None:
+        """Serve others from now on; those before are their owner's to close."""
+        self._resolver, self._verifiers = resolver, verifiers
         resolver.subscribe(self._on_invalidate)
-        return before
 
     # grpc.aio takes a coroutine that writes as well as the iterator that the generated type knows.
     async def Lookup(  # type: ignore[override]  # noqa: N802 - gRPC's name
@@ -81,9 +84,8 @@ class RouteService(route_pb2_grpc.RouteServiceServicer):
         request_iterator: AsyncIterator[route_pb2.VerifyBatch],
         context: grpc.aio.ServicerContext[route_pb2.VerifyBatch, route_pb2.VerifyReply],
     ) -> None:
-        """No verifier can be configured yet."""
-        del request_iterator
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "nothing verifies credentials here")
+        """Tell of each credential what it proves; nothing of it is kept or logged."""
+        await answer_proofs(lambda: self._verifiers, request_iterator, context)
 
     async def Explain(  # noqa: N802 - gRPC's name
         self,

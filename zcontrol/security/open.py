@@ -1,0 +1,18 @@
+"""From the config to what verifies, as `zproxy control` opens it at start and at each reload."""
+
+from zcontrol.directory.ldap_binds import Binds
+from zcontrol.routing.resolver import Resolver
+from zcontrol.security.ldap_bind import LdapBindVerifier
+from zcontrol.security.verify import Verifier, Verifiers
+from zcontrol.v1 import config_pb2
+
+
+def open_verifiers(config: config_pb2.Config, resolver: Resolver) -> Verifiers:
+    """What this config lets verify, by the names and the directory of its resolver."""
+    return Verifiers(passwords=_passwords(config, resolver))
+
+
+def _passwords(config: config_pb2.Config, resolver: Resolver) -> Verifier | None:
+    if config.verify.ldap.bind:
+        return LdapBindVerifier(resolver, Binds(config.directory.ldap, config.verify.ldap))
+    return None
