@@ -595,18 +595,25 @@ class Sasl(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_LINE_FIELD_NUMBER: _builtins.int
+    SALT_KEY_FIELD_NUMBER: _builtins.int
     max_line: _builtins.int
     """Octets of one line of an exchange, its initial response with the command included; unset: 64KiB. SMTP has 12288
     whatever this is (RFC 4954), and beyond them says `500 5.5.6`.
+    """
+    salt_key: _builtins.str
+    """Secret, read at the start. A user who does not exist is asked for a SCRAM proof like any other, with a salt made of
+    this key and the name: at least 32 octets, the same on all edges, or they differ in what they say of one name.
+    Empty: one is drawn and kept in the state directory.
     """
     def __init__(
         self,
         *,
         max_line: _builtins.int = ...,
+        salt_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_line", b"max_line"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_line", b"max_line", "salt_key", b"salt_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,6 @@
 //! Random backends before the machine that faces them.
 
-use zproxy_protocol::sasl::{Credential, Exchange, Mechanism, Progress, TokenMechanism};
+use zproxy_protocol::sasl::{Credential, Exchange, Mechanism, Progress, ScramMechanism, TokenMechanism};
 use zproxy_protocol::{
     Client, ClientInfo, ClientSetting, ClientStep, Forward, Goal, Input, LoginAtBackend, Name, Protocol, Replay, Secret,
 };
@@ -56,6 +56,11 @@ fn advance(client: &mut dyn Client, input: &mut Input, out: &mut Vec<u8>) -> Str
                 assert!(!success.text.iter().any(|octet| b"\r\n\0".contains(octet)), "{success:?}");
                 return format!("{success:?}");
             }
+            Ok(ClientStep::Challenge(challenge)) => {
+                assert!(input.is_empty(), "octets behind a challenge");
+                let answer = if challenge.terms().is_some() { PROOF } else { b"" };
+                client.respond(&Secret::new(answer), out);
+            }
             Ok(step) => return format!("{step:?}"),
             Err(error) => return format!("{error:?} at {}", client.phase()),
         }
@@ -72,7 +77,8 @@ fn login(choice: u8, credential: u8) -> LoginAtBackend {
     LoginAtBackend {
         name: name("siti@tgg.net.id"),
         authzid: (choice & 4 != 0).then(|| name("budi@tgg.net.id")),
-        credential: match credential & 3 {
+        credential: match credential % 5 {
+            4 => scram(),
             0 => Credential::Password(Secret::new(b"demo")),
             1 => Credential::Password(Secret::new(b"de\r\n \"\\\xe9mo")),
             2 => token(TokenMechanism::OauthBearer, b"bixhPXNpdGksAWF1dGg9QmVhcmVyIHQBAQ=="),
@@ -97,6 +103,17 @@ fn login(choice: u8, credential: u8) -> LoginAtBackend {
             ehlo: (choice & 16 != 0).then(|| "fuzz+box".into()),
             ..Replay::default()
         },
+    }
+}
+
+/// What is said to any challenge.
+const PROOF: &[u8] = b"Yz1iaXdzLHI9YWJjZCxwPUJ3Y0g=";
+
+/// The first message of an exchange: `n,,n=siti,r=abc`.
+fn scram() -> Credential {
+    match Exchange::begin(Mechanism::Scram(ScramMechanism::Sha1)).respond(b"biwsbj1zaXRpLHI9YWJj") {
+        Ok(Progress::Done(said)) => said.credential,
+        other => panic!("no first message: {other:?}"),
     }
 }
 

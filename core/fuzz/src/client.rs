@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use zproxy_protocol::{
-    Credential, Error, Input, LoginOffer, Protocol, Refusal, Server, ServerSetting, Step, Then,
-};
+use zproxy_protocol::sasl::Terms;
+use zproxy_protocol::{Credential, Error, Input, LoginOffer, Protocol, Refusal, Server, ServerSetting, Step, Then};
 
 /// Small, so that the fuzzer finds the limit.
 const MAX_COMMAND: usize = 512;
@@ -66,13 +65,22 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
         Ok(Step::Login(login)) => {
             let secret = match &login.credential {
                 Credential::Password(password) => password.clone(),
+                Credential::Scram(first) => first.response(),
                 Credential::Token(token) => token.response(&login.name),
             };
             assert!(!secret.expose().is_empty() && !secret.expose().contains(&0));
             assert_ne!(login.authzid.as_ref(), Some(&login.name));
             talk.logins.push(format!("{login:?} {}", secret.expose().escape_ascii()));
+            match &login.credential {
+                Credential::Scram(first) => server.challenge(first.ask(terms()), out),
+                _ => server.refuse(&Refusal::Credentials, Then::TryAgain, out),
+            }
+        }
+        Ok(Step::Response(response)) => {
+            talk.logins.push(response.expose().escape_ascii().to_string());
             server.refuse(&Refusal::Credentials, Then::TryAgain, out);
         }
+        Ok(Step::Abandoned) => talk.logins.push("abandoned".into()),
         Ok(Step::StartTls) => {
             assert!(input.is_empty(), "octets behind STARTTLS");
             talk.secured = true;
@@ -81,6 +89,11 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
         Err(error) => talk.end = Some(error),
     }
     true
+}
+
+/// What a client is asked to make its proof from: short, so that the fuzzer finds a good one.
+fn terms() -> Terms {
+    Terms { nonce: b"x".as_slice().into(), salt: b"s".as_slice().into(), iterations: 1 }
 }
 
 fn setting(protocol: &dyn Protocol, choice: u8) -> ServerSetting {

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::sasl::{self, Credential, ErrorObject, Mechanism, TokenMechanism};
+use crate::sasl::{self, Challenge, Credential, ErrorObject, Mechanism, TokenMechanism};
 use crate::smtp::Guard;
 use crate::{Error, Input, Name, Secret};
 
@@ -34,6 +34,16 @@ pub trait Protocol: Sync {
         self.offerable().contains(&capability)
     }
 
+    /// Of all capabilities that a backend named, those worth knowing; a mechanism that we cannot carry is none.
+    fn worth_knowing(&self, named: &[String]) -> Vec<String> {
+        let mechanisms = named.iter().filter_map(|word| word.strip_prefix("AUTH="));
+        let carried = |word: &str| match word.strip_prefix("AUTH=").map(|name| Mechanism::parse(name.as_bytes())) {
+            Some(mechanism) => mechanism.is_some_and(|mechanism| mechanism.is_among(mechanisms.clone())),
+            None => true,
+        };
+        named.iter().filter(|word| self.may_offer(word) && carried(word)).cloned().collect()
+    }
+
     /// What two backends, of which either may serve a login, both can do.
     fn shared(&self, one: &[String], other: &[String]) -> Vec<String> {
         one.iter().filter(|capability| other.contains(capability)).cloned().collect()
@@ -46,8 +56,8 @@ pub trait Server {
     fn greet(&mut self, out: &mut Vec<u8>);
 
     /// Consumes as much input as leads to one step; writes replies to `out`. Called again with the same input until it
-    /// returns [`Step::More`]. After [`Step::Login`] it is not called before [`Server::refuse`]; what the client
-    /// pipelined behind the login stays in `input` and belongs to the backend.
+    /// returns [`Step::More`]. After [`Step::Login`] it is not called before [`Server::refuse`] or
+    /// [`Server::challenge`]; what the client pipelined behind the login stays in `input` and belongs to the backend.
     ///
     /// # Errors
     /// The conversation is over; its last words, if the protocol has any, are in `out`.
@@ -58,6 +68,9 @@ pub trait Server {
 
     /// What all candidate backends can do has changed since [`ServerSetting::shared`] was made.
     fn offer(&mut self, shared: Arc<[String]>);
+
+    /// Passes on what a backend asks of a client that is logging in: its answer is [`Step::Response`].
+    fn challenge(&mut self, challenge: Challenge, out: &mut Vec<u8>);
 
     /// Tells the client that it is logged in. Its next bytes are the backend's.
     fn welcome(&mut self, success: &Success, out: &mut Vec<u8>);
@@ -82,12 +95,16 @@ pub enum Then {
 /// What a [`Server`] asks of the session.
 #[derive(Debug)]
 pub enum Step {
+    /// The client gave up the login to which a challenge belongs, or answered with what is no answer, and was told so.
+    Abandoned,
     /// The client said goodbye and was answered: send and close.
     Goodbye,
     /// The credentials are complete: route, dial, authenticate.
     Login(Login),
     /// More bytes are needed.
     More,
+    /// The client's answer to a challenge, in base64.
+    Response(Secret),
     /// Send, then hand the connection to TLS. `input` is empty: bytes behind the command were an error.
     StartTls,
 }
@@ -151,18 +168,23 @@ pub struct ServerSetting {
 }
 
 impl ServerSetting {
-    /// Whether a client may log in by a mechanism: what carries a token, only where every candidate backend takes it.
+    /// Whether a client may log in by a mechanism: what carries no password, only where every candidate backend takes it.
     pub(crate) fn offers(&self, mechanism: Mechanism) -> bool {
         match mechanism {
             Mechanism::Login | Mechanism::Plain => true,
-            Mechanism::Token(mechanism) => self.shared.iter().any(|word| word == mechanism.capability()),
+            Mechanism::Scram(mechanism) => self.shares(mechanism.capability()),
+            Mechanism::Token(mechanism) => self.shares(mechanism.capability()),
         }
+    }
+
+    /// Whether every candidate backend can do it.
+    pub(crate) fn shares(&self, capability: &str) -> bool {
+        self.shared.iter().any(|word| word == capability)
     }
 
     /// The mechanisms that a client may log in by.
     pub(crate) fn mechanisms(&self) -> impl Iterator<Item = Mechanism> {
-        let tokens = TokenMechanism::ALL.map(Mechanism::Token);
-        [Mechanism::Plain, Mechanism::Login].into_iter().chain(tokens).filter(|&mechanism| self.offers(mechanism))
+        Mechanism::ALL.into_iter().filter(|&mechanism| self.offers(mechanism))
     }
 }
 
@@ -175,6 +197,9 @@ pub trait Client {
     /// The backend is not what it should be: a temporary failure for the client, never a wrong password.
     fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<ClientStep, Error>;
 
+    /// Says the client's answer to a [`ClientStep::Challenge`], in base64.
+    fn respond(&mut self, response: &Secret, out: &mut Vec<u8>);
+
     /// The handshake that [`ClientStep::StartTls`] asked for is done. Forgets all the backend said before it.
     fn secured(&mut self);
 
@@ -185,6 +210,8 @@ pub trait Client {
 /// What a [`Client`] asks of the session.
 #[derive(Debug)]
 pub enum ClientStep {
+    /// The backend asks what only the client can answer.
+    Challenge(Challenge),
     /// More bytes are needed.
     More,
     /// Of a [`Goal::Probe`]: all the capability words (upper case) the backend named, in SMTP with their parameters. A
@@ -274,12 +301,13 @@ pub struct Success {
 }
 
 impl LoginAtBackend {
-    /// The mechanism that says it all in one response, and that response in base64. A token's message has room for one
+    /// The mechanism, and the response that it begins with, in base64. A token's message has room for one
     /// name: of whom to act as.
     pub(crate) fn message(&self) -> (Mechanism, Secret) {
         let Self { name, authzid, credential, .. } = self;
         match credential {
             Credential::Password(password) => (Mechanism::Plain, sasl::plain(authzid.as_ref(), name, password)),
+            Credential::Scram(first) => (Mechanism::Scram(first.mechanism()), first.response()),
             Credential::Token(token) => {
                 (Mechanism::Token(token.mechanism()), token.response(authzid.as_ref().unwrap_or(name)))
             }

@@ -8,7 +8,7 @@ mod command;
 mod response;
 mod server;
 
-use crate::sasl::TokenMechanism;
+use crate::sasl::{ScramMechanism, TokenMechanism};
 use crate::{Client, ClientSetting, Protocol, Server, ServerSetting};
 
 /// The protocol.
@@ -18,8 +18,15 @@ pub struct Pop3;
 /// Capabilities of a word that say what the backend does with commands that it will hear itself. EXPIRE and
 /// LOGIN-DELAY are nothing without their numbers, which differ from backend to backend; LANG is a command that a client
 /// may send before its login, when there is no backend yet to hear it. The mechanisms are listed with SASL.
-const OFFERABLE: &[&str] =
-    &["TOP", "UIDL", UTF8, TokenMechanism::OauthBearer.capability(), TokenMechanism::Xoauth2.capability()];
+const OFFERABLE: &[&str] = &[
+    "TOP",
+    "UIDL",
+    UTF8,
+    ScramMechanism::Sha1.capability(),
+    ScramMechanism::Sha256.capability(),
+    TokenMechanism::OauthBearer.capability(),
+    TokenMechanism::Xoauth2.capability(),
+];
 const UTF8: &str = "UTF8";
 
 impl Protocol for Pop3 {

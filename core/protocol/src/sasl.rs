@@ -4,12 +4,17 @@
 //! A protocol cuts the lines and frames the challenges; [`Exchange`] reads the base64 between. What is decoded is wiped.
 
 mod error_object;
+mod gs2;
 mod login;
 mod oauthbearer;
 mod plain;
 mod responses;
+mod scram;
+mod sent;
 mod token;
 mod xoauth2;
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,25 +24,36 @@ use crate::name::BadName;
 use crate::{Name, Secret};
 
 pub use error_object::ErrorObject;
-pub(crate) use error_object::TokenSent;
 pub use plain::plain;
-pub(crate) use responses::Responses;
+pub(crate) use responses::{Answer, Responses};
+pub use scram::{Challenge, ScramFirst, ScramMechanism, Terms};
+pub(crate) use sent::{Challenged, Sent};
 pub use token::{Token, TokenMechanism};
 
-/// A mechanism that carries the credential itself, so that it can be replayed to a backend.
+/// A mechanism that carries the credential itself, so that it can be replayed to a backend, or an exchange that can be
+/// relayed to one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mechanism {
     /// Never standardised (draft-murchison-sasl-login), still what Outlook says first.
     Login,
     /// RFC 4616.
     Plain,
+    /// One that proves a password without saying it.
+    Scram(ScramMechanism),
     /// One for a token.
     Token(TokenMechanism),
 }
 
 impl Mechanism {
-    const ALL: [Self; 4] =
-        [Self::Login, Self::Plain, Self::Token(TokenMechanism::OauthBearer), Self::Token(TokenMechanism::Xoauth2)];
+    /// All, in the order in which they are offered.
+    pub const ALL: [Self; 6] = [
+        Self::Plain,
+        Self::Login,
+        Self::Token(TokenMechanism::OauthBearer),
+        Self::Token(TokenMechanism::Xoauth2),
+        Self::Scram(ScramMechanism::Sha256),
+        Self::Scram(ScramMechanism::Sha1),
+    ];
 
     /// The mechanism of a name in any case.
     #[must_use]
@@ -51,8 +67,15 @@ impl Mechanism {
         match self {
             Self::Login => "LOGIN",
             Self::Plain => "PLAIN",
+            Self::Scram(mechanism) => mechanism.name(),
             Self::Token(mechanism) => mechanism.name(),
         }
+    }
+
+    /// Whether a backend that listed these names takes it from us.
+    pub(crate) fn is_among<'a>(self, mut listed: impl Iterator<Item = &'a str> + Clone) -> bool {
+        let relayed = !matches!(self, Self::Scram(_)) || scram::is_relayed(listed.clone());
+        relayed && listed.any(|name| name == self.name())
     }
 }
 
@@ -62,6 +85,8 @@ impl Mechanism {
 pub enum Credential {
     /// Never empty, holds no NUL.
     Password(Secret),
+    /// The first message of an exchange, in which the client will prove that it has a password.
+    Scram(ScramFirst),
     /// Of the client's own authorization server.
     Token(Token),
 }
@@ -71,7 +96,7 @@ impl Credential {
     #[must_use]
     pub fn token_mechanism(&self) -> Option<TokenMechanism> {
         match self {
-            Self::Password(_) => None,
+            Self::Password(_) | Self::Scram(_) => None,
             Self::Token(token) => Some(token.mechanism()),
         }
     }
@@ -97,6 +122,9 @@ enum State {
     LoginName,
     LoginPassword(Name),
     Plain,
+    /// A backend asks, through us.
+    Relayed(Challenge),
+    Scram(ScramMechanism),
     Token(TokenMechanism),
 }
 
@@ -107,6 +135,8 @@ pub enum Progress {
     Challenge(Exchange),
     /// The credentials are complete.
     Done(Credentials),
+    /// What a backend asked for, in base64.
+    Response(Secret),
 }
 
 /// Why an exchange failed, in words for the client.
@@ -115,6 +145,9 @@ pub enum Refused {
     /// Not base64 with its padding (RFC 4648, section 4), or more than it on the line.
     #[error("response is not valid base64")]
     Base64,
+    /// The client wants to bind the channel, which ends here.
+    #[error("channel binding is not offered")]
+    ChannelBinding,
     /// The client sent `*`.
     #[error("authentication cancelled")]
     Cancelled,
@@ -127,6 +160,9 @@ pub enum Refused {
     /// Not what RFC 7628, section 3.1, has a client say.
     #[error("response is not an OAUTHBEARER message: n,a=NAME, ^A auth=Bearer TOKEN ^A ^A")]
     MalformedOauthBearer,
+    /// Not what RFC 5802, section 7, has a client say, or not to this challenge.
+    #[error("response is not a SCRAM message that may come here")]
+    MalformedScram,
     /// Not what Google has a client say.
     #[error("response is not an XOAUTH2 message: user=NAME ^A auth=Bearer TOKEN ^A ^A")]
     MalformedXoauth2,
@@ -158,17 +194,31 @@ impl Exchange {
         Self(match mechanism {
             Mechanism::Login => State::LoginName,
             Mechanism::Plain => State::Plain,
+            Mechanism::Scram(mechanism) => State::Scram(mechanism),
             Mechanism::Token(mechanism) => State::Token(mechanism),
         })
     }
 
+    /// Goes on with one that a backend has part in.
+    #[must_use]
+    pub fn relayed(challenge: Challenge) -> Self {
+        Self(State::Relayed(challenge))
+    }
+
+    /// Whether a backend has part in it by now.
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        matches!(self.0, State::Relayed(_))
+    }
+
     /// The base64 text to send behind `+ `.
     #[must_use]
-    pub fn challenge(&self) -> &'static str {
-        match self.0 {
-            State::LoginName => login::NAME_CHALLENGE,
-            State::LoginPassword(_) => login::PASSWORD_CHALLENGE,
-            State::Plain | State::Token(_) => "",
+    pub fn challenge(&self) -> Cow<'static, str> {
+        match &self.0 {
+            State::LoginName => login::NAME_CHALLENGE.into(),
+            State::LoginPassword(_) => login::PASSWORD_CHALLENGE.into(),
+            State::Plain | State::Scram(_) | State::Token(_) => "".into(),
+            State::Relayed(challenge) => challenge.base64().into(),
         }
     }
 
@@ -197,6 +247,8 @@ impl Exchange {
             State::LoginName => login::name(message).map(|name| Progress::Challenge(Self(State::LoginPassword(name)))),
             State::LoginPassword(name) => login::password(name, message).map(Progress::Done),
             State::Plain => plain::parse(message).map(Progress::Done),
+            State::Relayed(challenge) => challenge.answer(message).map(Progress::Response),
+            State::Scram(mechanism) => scram::parse(mechanism, message).map(Progress::Done),
             State::Token(TokenMechanism::OauthBearer) => oauthbearer::parse(message).map(Progress::Done),
             State::Token(TokenMechanism::Xoauth2) => xoauth2::parse(message).map(Progress::Done),
         }
@@ -241,7 +293,8 @@ mod tests {
         assert_eq!(Mechanism::parse(b"LogIn"), Some(Mechanism::Login));
         assert_eq!(Mechanism::parse(b"xoauth2"), Some(Mechanism::Token(TokenMechanism::Xoauth2)));
         assert_eq!(Mechanism::parse(b"OAuthBearer"), Some(Mechanism::Token(TokenMechanism::OauthBearer)));
-        for unknown in [&b""[..], b"PLAI", b"PLAIN ", b"CRAM-MD5", b"\xff"] {
+        assert_eq!(Mechanism::parse(b"scram-sha-1"), Some(Mechanism::Scram(ScramMechanism::Sha1)));
+        for unknown in [&b""[..], b"SCRAM-SHA-1-PLUS", b"PLAI", b"PLAIN ", b"CRAM-MD5", b"\xff"] {
             assert_eq!(Mechanism::parse(unknown), None);
         }
     }

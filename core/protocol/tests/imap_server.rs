@@ -60,6 +60,7 @@ impl Conversation {
                     self.server.refuse(&Refusal::Credentials, Then::TryAgain, &mut out);
                     self.heard += std::str::from_utf8(&out).unwrap();
                 }
+                Ok(step @ (Step::Abandoned | Step::Response(_))) => panic!("nothing was asked: {step:?}"),
                 Ok(Step::Goodbye) => {
                     self.heard += "<goodbye>\n";
                     self.over = true;

@@ -42,6 +42,7 @@ fn show(step: ClientStep) -> String {
         ClientStep::Probed(words) => format!("probed {}", words.join(" ")),
         ClientStep::More => "more".into(),
         ClientStep::StartTls => "stls".into(),
+        ClientStep::Challenge(challenge) => format!("{challenge:?}"),
     }
 }
 

@@ -56,6 +56,7 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
             talk.steps.push(format!("{} {authzid}|{}|{password}{utf8}", login.mechanism, login.name.as_str()));
             server.refuse(&Refusal::Credentials, Then::TryAgain, out);
         }
+        Ok(step @ (Step::Abandoned | Step::Response(_))) => panic!("nothing was asked: {step:?}"),
         Ok(Step::Goodbye) => talk.steps.push("goodbye".into()),
         Ok(Step::StartTls) => {
             talk.steps.push("stls".into());

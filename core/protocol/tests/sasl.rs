@@ -14,11 +14,10 @@ fn plain(message: &[u8]) -> Result<(Option<String>, String, Vec<u8>), Refused> {
 
 fn done(progress: Progress) -> Result<(Option<String>, String, Vec<u8>), Refused> {
     match progress {
-        Progress::Challenge(exchange) => panic!("asked for more: {exchange:?}"),
         Progress::Done(Credentials { authzid, name, credential: Credential::Password(password) }) => {
             Ok((authzid.map(|name| name.as_str().into()), name.as_str().into(), password.expose().to_vec()))
         }
-        Progress::Done(Credentials { credential, .. }) => panic!("no password: {credential:?}"),
+        other => panic!("no password: {other:?}"),
     }
 }
 

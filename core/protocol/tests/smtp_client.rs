@@ -53,6 +53,7 @@ fn show(step: ClientStep) -> String {
         ClientStep::Probed(words) => format!("probed {}", words.join(",")),
         ClientStep::More => "more".into(),
         ClientStep::StartTls => "starttls".into(),
+        ClientStep::Challenge(challenge) => format!("{challenge:?}"),
     }
 }
 

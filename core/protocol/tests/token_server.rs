@@ -107,6 +107,7 @@ impl Talk {
                     let message = match &login.credential {
                         Credential::Token(token) => STANDARD.decode(token.response(&login.name).expose()).unwrap(),
                         Credential::Password(password) => password.expose().to_vec(),
+                        Credential::Scram(first) => panic!("no token: {first:?}"),
                     };
                     self.logins.push(format!("{} {}", login.mechanism, message.escape_ascii()));
                     let mut out = Vec::new();

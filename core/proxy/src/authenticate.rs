@@ -1,7 +1,7 @@
 //! Sixth step: lead the conversation with a backend to its end — logged in, refused, or probed.
 
 use zeroize::Zeroizing;
-use zproxy_protocol::{Client, ClientStep, Input};
+use zproxy_protocol::{Client, ClientStep, Input, Secret};
 
 use crate::Error;
 use crate::dial::{self, Target, Terms};
@@ -11,15 +11,40 @@ use crate::stream::Stream;
 /// one read beyond it.
 const MAX_UNREAD: usize = 128 * 1024;
 
-/// A conversation that came to its end.
+/// A conversation to be led on.
+#[derive(Debug)]
+pub struct Open {
+    stream: Stream,
+    input: Input,
+    // Sent it is wiped; this is for a login that is given up while the backend does not read.
+    out: Zeroizing<Vec<u8>>,
+}
+
+impl From<Stream> for Open {
+    fn from(stream: Stream) -> Self {
+        Self { stream, input: Input::new(), out: Zeroizing::default() }
+    }
+}
+
+/// A conversation that came to its end, or to a challenge.
 #[derive(Debug)]
 pub struct Conversed {
     /// The connection.
     pub stream: Stream,
     /// What the backend sent behind its last line: the client's.
     pub rest: Input,
-    /// [`ClientStep::Success`], [`ClientStep::Refused`] or [`ClientStep::Probed`].
+    /// [`ClientStep::Success`], [`ClientStep::Refused`], [`ClientStep::Probed`] or [`ClientStep::Challenge`].
     pub end: ClientStep,
+}
+
+impl Conversed {
+    /// Goes on from a challenge.
+    #[must_use]
+    pub fn answered(self, machine: &mut dyn Client, response: &Secret) -> Open {
+        let mut out = Zeroizing::default();
+        machine.respond(response, &mut out);
+        Open { stream: self.stream, input: self.rest, out }
+    }
 }
 
 /// Feeds a machine what the backend says and sends what it answers, through STARTTLS if it asks for it.
@@ -27,14 +52,12 @@ pub struct Conversed {
 /// # Errors
 /// The backend closed, broke its protocol or failed its handshake. The caller sets the deadline.
 pub async fn converse(
-    mut stream: Stream,
+    open: Open,
     machine: &mut dyn Client,
     target: Target<'_>,
     terms: Terms<'_>,
 ) -> Result<Conversed, Error> {
-    let mut input = Input::new();
-    // Sent it is wiped; this is for a login that is given up while the backend does not read.
-    let mut out = Zeroizing::new(Vec::new());
+    let Open { mut stream, mut input, mut out } = open;
     loop {
         let step = machine.advance(&mut input, &mut out).map_err(|error| Error::of_backend(machine.phase(), error));
         let broken = |error: std::io::Error| Error::BackendIo { step: machine.phase(), kind: error.kind() };

@@ -39,7 +39,7 @@ pub enum Error {
         /// The operating system's reason.
         kind: io::ErrorKind,
     },
-    /// The backend does not take the mechanism of the client's token, which its peers do.
+    /// The backend does not take the mechanism that the client chose, which its peers do.
     #[error("backend does not take the mechanism that the client chose")]
     BackendLacksMechanism,
     /// The backend broke its protocol.
@@ -64,6 +64,9 @@ pub enum Error {
     /// The backend's certificate or handshake was not good.
     #[error("TLS to the backend failed: {0}")]
     BackendTls(Box<str>),
+    /// The client broke off an exchange that a backend had part in.
+    #[error("client broke off the exchange, or its response was none")]
+    ClientGaveUp,
     /// The client closed the connection before it was logged in.
     #[error("client left")]
     ClientGone,
@@ -174,6 +177,7 @@ impl Error {
             | Self::BackendProtocol { .. }
             | Self::BackendTimeout(_)
             | Self::BackendTls(_)
+            | Self::ClientGaveUp
             | Self::ClientGone
             | Self::ClientIo(_)
             | Self::ClientProtocol(_)
@@ -226,7 +230,8 @@ impl Error {
             | Self::BackendTls(_)
             | Self::TokenRefused(_)
             | Self::WrongPassword => EndedBy::Backend,
-            Self::ClientGone
+            Self::ClientGaveUp
+            | Self::ClientGone
             | Self::ClientIo(_)
             | Self::ClientProtocol(_)
             | Self::ClientTimeout(_)

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use zproxy_protocol::{Input, Login, Refusal, Server, Step, Success, Then};
+use zproxy_protocol::sasl::Challenge;
+use zproxy_protocol::{Input, Login, Refusal, Secret, Server, Step, Success, Then};
 
 use crate::Error;
 use crate::stream::Stream;
@@ -76,6 +77,33 @@ impl Greeting {
                 Step::Login(login) => return Ok(Asked::Login(login)),
                 Step::More => self.read().await?,
                 Step::StartTls => secured(self.starttls().await?),
+                // Nothing was asked.
+                Step::Abandoned | Step::Response(_) => {}
+            }
+        }
+    }
+
+    /// Passes on what a backend asks; what the client says to it.
+    ///
+    /// # Errors
+    /// The client left or broke its protocol, or [`Error::ClientGaveUp`]; it has been told.
+    pub async fn respond(&mut self, challenge: Challenge) -> Result<Secret, Error> {
+        self.server.challenge(challenge, &mut self.out);
+        loop {
+            self.send().await?;
+            let step = self.server.advance(&mut self.input, &mut self.out);
+            match step {
+                Ok(Step::Response(response)) => return Ok(response),
+                Ok(Step::More) => self.read().await?,
+                Ok(_) => {
+                    self.send().await?;
+                    return Err(Error::ClientGaveUp);
+                }
+                Err(error) => {
+                    self.send().await?;
+                    self.close().await;
+                    return Err(error.into());
+                }
             }
         }
     }

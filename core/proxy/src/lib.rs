@@ -9,6 +9,7 @@ pub mod accept;
 pub mod authenticate;
 pub mod config;
 pub mod control;
+pub mod decoys;
 pub mod dial;
 pub mod error;
 pub mod greet;

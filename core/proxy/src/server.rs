@@ -25,6 +25,7 @@ use doors::Doors;
 use worker::Worker;
 
 use crate::config::{self, Config, Invalid, Records, invalid};
+use crate::decoys::{self, Decoys};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::objections::Objections;
@@ -72,6 +73,8 @@ pub struct Shared {
     pub pools: Arc<Pools>,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
+    /// What backends ask in exchanges.
+    pub decoys: Decoys,
     /// What backends say of tokens.
     pub objections: Objections,
     /// Counts by address and in all.
@@ -97,7 +100,13 @@ impl Shared {
             records.log("warning", &format!("the last good pool cannot be used, so control must give one: {error}"));
         }
         metrics.pool_version.set(pools.version());
+        let (salts, unkept) = decoys::key(&setup.config);
+        if let Some(error) = unkept {
+            let problem = "the state directory cannot keep the key of false salts, so it lasts until the next start";
+            records.log("warning", &format!("{problem}: {error}"));
+        }
         Self {
+            decoys: Decoys::new(&salts),
             routes: Arc::new(Routes::new(routing(&setup))),
             pools: Arc::new(pools),
             setup: ArcSwap::from_pointee(setup),
@@ -179,7 +188,8 @@ impl Server {
         self.shared.doors.listeners(&self.shared.setup.load().config.listeners)
     }
 
-    /// Takes a new config into force without touching a session; `threads` and `state_directory` keep their values.
+    /// Takes a new config into force without touching a session; `threads`,
+    /// `state_directory` and `sasl.salt_key` keep their values.
     ///
     /// # Errors
     /// All faults at once; the old config stays in force.

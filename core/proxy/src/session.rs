@@ -4,6 +4,7 @@
 //! keeps nothing of its login.
 
 mod attempt;
+mod relay;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +79,7 @@ struct Tries {
 /// A login under way.
 #[derive(Clone, Copy)]
 struct Trial {
+    /// When the client said its last word.
     at: Instant,
     /// How a token came; none: it was a password.
     token: Option<TokenMechanism>,
@@ -102,18 +104,24 @@ impl Session {
                 Asked::Goodbye => return Ok(None),
                 Asked::Login(login) => login,
             };
-            let trial = Trial { at: Instant::now(), token: login.credential.token_mechanism() };
+            let token = login.credential.token_mechanism();
             let era = self.shared.sessions.era();
             self.record.login(login.mechanism);
+            let (mut relay, mut clerk) = relay::open(&login.credential, deadline);
             let attempt = Attempt { shared: &self.shared, setup: &self.setup, listening: &self.listening, ends: &ends };
             let attempted = tokio::select! {
-                attempted = timeout_at(deadline, attempt.run(login, &mut self.record)) => attempted,
-                error = client.gone() => return Err(error),
+                attempted = timeout_at(deadline, attempt.run(login, &mut relay, &mut self.record)) => attempted,
+                error = clerk.attend(&mut client) => Ok(Err(error)),
             };
             match attempted.unwrap_or(Err(Error::BackendTimeout("login"))) {
                 Ok(logged_in) => return self.join(client, logged_in, &ends, era).await.map(Some),
+                // It knows.
+                Err(error @ Error::ClientGaveUp) => self.shared.records.put(self.record.refused(&error)),
+                Err(Error::ClientTimeout(step)) => return Err(too_slow(&mut client, step).await),
+                Err(error) if error.ended_by() == EndedBy::Client => return Err(error),
                 Err(error) => {
                     self.record.step("refuse");
+                    let trial = Trial { at: clerk.answered(), token };
                     self.refuse(&mut client, &error, &mut tries, trial).await?;
                 }
             }
@@ -187,8 +195,7 @@ impl Session {
                 if let Ok(asked) = asked {
                     return asked;
                 }
-                client.goodbye("login took too long").await;
-                Err(Error::ClientTimeout("login"))
+                Err(too_slow(client, "login").await)
             }
             () = self.shared.stopping() => {
                 client.goodbye("shutting down, come back in a moment").await;
@@ -267,6 +274,12 @@ impl Session {
         self.shared.metrics.ended.get_or_create(&labels).inc();
         self.shared.records.put(self.record.ended(by, error, bytes));
     }
+}
+
+/// Last words to a client that lets us wait.
+async fn too_slow(client: &mut Greeting, step: &'static str) -> Error {
+    client.goodbye("login took too long").await;
+    Error::ClientTimeout(step)
 }
 
 impl Joined {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::sasl::{Mechanism, TokenMechanism};
+use crate::sasl::{Mechanism, ScramMechanism, TokenMechanism};
 use crate::{LoginOffer, ServerSetting};
 
 /// What a client may learn before its login of what its backend will do: standard words that no more than say that a
@@ -13,6 +13,8 @@ pub(super) const OFFERABLE: &[&str] = &[
     "ACL",
     TokenMechanism::OauthBearer.capability(),
     TokenMechanism::Xoauth2.capability(),
+    ScramMechanism::Sha1.capability(),
+    ScramMechanism::Sha256.capability(),
     "BINARY",
     "CATENATE",
     "CHILDREN",
@@ -64,7 +66,7 @@ const LITERAL_MINUS: &str = "LITERAL-";
 /// The words for a client that is not logged in, without `CAPABILITY ` before them.
 pub(super) fn offered(setting: &ServerSetting) -> String {
     let mut words: Vec<Cow<'_, str>> = ["IMAP4rev1", "SASL-IR", "ID"].map(Cow::from).into();
-    let shared = |word: &str| setting.shared.iter().any(|shared| shared == word);
+    let shared = |word: &str| setting.shares(word);
     // RFC 7888, section 5: never both.
     words.extend([LITERAL_PLUS, LITERAL_MINUS].into_iter().find(|word| shared(word)).map(Cow::from));
     let ours = |word: &&&str| word.starts_with("LITERAL") || word.starts_with("AUTH=");
@@ -97,7 +99,7 @@ impl Capabilities {
 
     /// Whether AUTHENTICATE takes a mechanism.
     pub(super) fn takes(&self, mechanism: Mechanism) -> bool {
-        self.0.iter().any(|word| word.strip_prefix("AUTH=") == Some(mechanism.name()))
+        mechanism.is_among(self.0.iter().filter_map(|word| word.strip_prefix("AUTH=")))
     }
 
     /// How a literal of so many octets is sent: true, at once.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::sasl::TokenSent;
+use crate::sasl::{Challenged, Sent};
 use crate::text::printable;
 use crate::{Client, ClientSetting, ClientStep, Error, Goal, Input, Refusal, Secret, Success};
 
@@ -73,8 +73,7 @@ enum State {
 struct Attempt {
     tag: String,
     unsent: VecDeque<Secret>,
-    /// None: it is a password that is said.
-    token: Option<TokenSent>,
+    sent: Sent,
     /// The backend has said what it can do since.
     named: bool,
 }
@@ -193,8 +192,8 @@ impl ImapClient {
                     self.enter(State::Over);
                     return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
                 };
-                let token = TokenSent::new(&login.credential);
-                (Attempt { tag, unsent, token, named: false }, identity::id(login, &known))
+                let sent = Sent::new(&login.credential);
+                (Attempt { tag, unsent, sent, named: false }, identity::id(login, &known))
             }
             Goal::Probe => {
                 self.send(b"LOGOUT", input, out);
@@ -220,11 +219,17 @@ impl ImapClient {
         None
     }
 
-    /// The backend gives leave to send the next piece, or objects to the token.
+    /// The backend gives leave to send the next piece, or has something to ask or to object.
     fn go_on(&mut self, challenge: &[u8], input: &Input, out: &mut Vec<u8>) -> Outcome {
         let State::Login(login) = &mut self.state else { return Err(self.broken()) };
-        if !login.send_next(out) && !login.dismiss(challenge, out) {
-            return Err(self.broken());
+        if !login.send_next(out) {
+            match login.sent.challenged(challenge) {
+                Some(Challenged::Ask(challenge)) if input.is_empty() => {
+                    return Ok(Some(ClientStep::Challenge(challenge)));
+                }
+                Some(Challenged::Say(line)) => out.extend([line, b"\r\n"].concat()),
+                _ => return Err(self.broken()),
+            }
         }
         self.lines.asked(input);
         Ok(None)
@@ -232,13 +237,7 @@ impl ImapClient {
 
     fn logged_in(&mut self, login: Attempt, answer: &Answer, input: &Input, out: &mut Vec<u8>) -> Outcome {
         match answer.condition {
-            Condition::No => {
-                let said = refusal(&answer.text);
-                Ok(Some(ClientStep::Refused(match login.token {
-                    Some(token) => token.refusal(said),
-                    None => said,
-                })))
-            }
+            Condition::No => Ok(Some(ClientStep::Refused(login.sent.refusal(refusal(&answer.text))))),
             // It does not take the command, a password too long for it maybe: no word on the password, and none against
             // the backend's health.
             Condition::Bad => Ok(Some(ClientStep::Refused(Refusal::Temporary))),
@@ -317,6 +316,15 @@ impl Client for ImapClient {
         Ok(ClientStep::More)
     }
 
+    fn respond(&mut self, response: &Secret, out: &mut Vec<u8>) {
+        let State::Login(login) = &mut self.state else { return };
+        login.sent.responded();
+        // Nothing came behind the challenge, so nothing that comes now is too early.
+        for part in [response.expose(), b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+
     fn secured(&mut self) {
         self.starttls = false;
         self.lines = Lines::default();
@@ -347,17 +355,9 @@ impl Attempt {
         true
     }
 
-    /// Answers what the backend has to say of the token, if that is what it says.
-    fn dismiss(&mut self, challenge: &[u8], out: &mut Vec<u8>) -> bool {
-        let Some(answer) = self.token.as_mut().and_then(|token| token.challenged(challenge)) else { return false };
-        out.extend_from_slice(answer);
-        out.extend_from_slice(b"\r\n");
-        true
-    }
-
-    /// A yes before all was said, or behind an objection, is the answer to another question.
+    /// A yes before all was said is the answer to another question.
     fn may_succeed(&self) -> bool {
-        self.unsent.is_empty() && !self.token.as_ref().is_some_and(TokenSent::is_refused)
+        self.unsent.is_empty() && self.sent.may_succeed()
     }
 }
 

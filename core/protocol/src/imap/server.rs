@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::sasl::{self, Credential, Credentials, Exchange, Mechanism, Progress, TokenMechanism};
+use crate::sasl::{self, Challenge, Credential, Credentials, Exchange, Mechanism, Progress, TokenMechanism};
 use crate::text::{is_http, printable};
 use crate::{Error, Input, Login, LoginOffer, Refusal, Replay, Secret, Server, ServerSetting, Step, Success, Then};
 
@@ -165,13 +165,15 @@ impl ImapServer {
             return Ok(Some(Step::More));
         };
         let Asked { tag, mechanism, exchange } = asked;
+        let relayed = exchange.is_relayed();
         let line = input.bytes().get(..length).unwrap_or_default();
         let progress = line.strip_suffix(b"\r\n").map(|response| exchange.respond(response));
         input.consume(length);
-        match progress {
-            Some(progress) => self.progress(tag, mechanism, progress, out),
-            None => self.bad(Some(&tag), Refused::BareLf, out),
-        }
+        let outcome = match progress {
+            Some(progress) => self.progress(tag, mechanism, progress, out)?,
+            None => self.bad(Some(&tag), Refused::BareLf, out)?,
+        };
+        Ok(outcome.or(relayed.then_some(Step::Abandoned)))
     }
 
     /// Takes whatever a client says to the objection to its token.
@@ -205,16 +207,24 @@ impl ImapServer {
     ) -> Outcome {
         match progress {
             Ok(Progress::Challenge(exchange)) => {
-                out.extend(format!("+ {}\r\n", exchange.challenge()).into_bytes());
-                self.state = State::Responding(Asked { tag, mechanism, exchange });
+                self.ask(Asked { tag, mechanism, exchange }, out);
                 Ok(None)
             }
             Ok(Progress::Done(credentials)) => Ok(Some(self.decide(tag, mechanism.name(), credentials))),
+            Ok(Progress::Response(response)) => {
+                self.state = State::Deciding { tag, token: None };
+                Ok(Some(Step::Response(response)))
+            }
             Err(refused) if refused.is_of_credentials() => {
                 self.refuse_command(Some(&tag), &format!("NO Cannot log in: {refused}."), out)
             }
             Err(refused) => self.refuse_command(Some(&tag), &format!("BAD Cannot log in: {refused}."), out),
         }
+    }
+
+    fn ask(&mut self, asked: Asked, out: &mut Vec<u8>) {
+        out.extend(format!("+ {}\r\n", asked.exchange.challenge()).into_bytes());
+        self.state = State::Responding(asked);
     }
 
     fn decide(&mut self, tag: Tag, mechanism: &'static str, credentials: Credentials) -> Step {
@@ -290,6 +300,12 @@ impl Server for ImapServer {
 
     fn offer(&mut self, shared: Arc<[String]>) {
         self.setting.shared = shared;
+    }
+
+    fn challenge(&mut self, challenge: Challenge, out: &mut Vec<u8>) {
+        let State::Deciding { tag, .. } = std::mem::replace(&mut self.state, State::Over) else { return };
+        let (mechanism, exchange) = (challenge.mechanism(), Exchange::relayed(challenge));
+        self.ask(Asked { tag, mechanism, exchange }, out);
     }
 
     fn welcome(&mut self, success: &Success, out: &mut Vec<u8>) {

@@ -2,7 +2,7 @@
 
 use super::UTF8;
 use super::response::{Capabilities, Lines, Reply};
-use crate::sasl::{Credential, Mechanism, Responses};
+use crate::sasl::{Answer, Credential, Mechanism, Responses};
 use crate::{Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, Refusal, Secret, Success};
 
 /// Octets of an AUTH command with its initial response, CRLF included (RFC 5034, section 4); a longer response waits
@@ -80,9 +80,13 @@ impl Pop3Client {
             (State::Utf8(capabilities), Reply::Ok(_)) => return self.authenticate(&capabilities, out),
             (State::Utf8(_), Reply::Err(_)) => return Err(Error::BackendLacks(UTF8)),
             (State::Auth(mut responses), Reply::Continue(challenge)) => {
-                let response = responses.answer(challenge).ok_or(Error::BackendProtocol("auth"))?;
-                write(out, &[response.expose()]);
-                State::Auth(responses)
+                let answer = responses.answer(challenge).ok_or(Error::BackendProtocol("auth"))?;
+                self.state = State::Auth(responses);
+                match answer {
+                    Answer::Ask(challenge) => return Ok(Some(ClientStep::Challenge(challenge))),
+                    Answer::Say(response) => write(out, &[response.expose()]),
+                }
+                return Ok(None);
             }
             (State::User(Some(password)), Reply::Ok(_)) => {
                 write(out, &[b"PASS ", password.expose()]);
@@ -177,12 +181,20 @@ impl Client for Pop3Client {
             if matches!(step, Some(ClientStep::StartTls)) && !input.is_empty() {
                 return Err(Error::BytesBehindBackendStarttls);
             }
-            if out.len() > sent && !input.is_empty() {
+            let asked = out.len() > sent || matches!(step, Some(ClientStep::Challenge(_)));
+            if asked && !input.is_empty() {
                 return Err(Error::BackendProtocol("a reply before it was asked for"));
             }
             if let Some(step) = step {
                 return Ok(step);
             }
+        }
+    }
+
+    fn respond(&mut self, response: &Secret, out: &mut Vec<u8>) {
+        if let State::Auth(responses) = &mut self.state {
+            responses.responded();
+            write(out, &[response.expose()]);
         }
     }
 

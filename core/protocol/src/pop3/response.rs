@@ -127,7 +127,7 @@ impl Capabilities {
 
     /// Whether AUTH takes a mechanism.
     pub(super) fn takes(&self, mechanism: Mechanism) -> bool {
-        self.mechanisms.iter().any(|listed| listed == mechanism.name())
+        mechanism.is_among(self.mechanisms.iter().map(String::as_str))
     }
 
     /// Whether commands may be sent before the answers to those before them.

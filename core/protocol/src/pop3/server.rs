@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::command::{self, Bad, Command, Line};
 use super::{OFFERABLE, UTF8};
-use crate::sasl::{Credential, Credentials, Exchange, Mechanism, Progress, TokenMechanism};
+use crate::sasl::{Challenge, Credential, Credentials, Exchange, Mechanism, Progress, TokenMechanism};
 use crate::text::is_http;
 use crate::{
     Error, Input, Login, LoginOffer, Name, Refusal, Replay, Secret, Server, ServerSetting, Step, Success, Then,
@@ -88,7 +88,7 @@ impl Pop3Server {
                 self.state = State::User(name);
                 out.extend_from_slice(b"+OK\r\n");
             }
-            Command::Utf8 if !self.shares(UTF8) => return Err(Bad::Unknown),
+            Command::Utf8 if !self.setting.shares(UTF8) => return Err(Bad::Unknown),
             Command::Utf8 => {
                 self.utf8 = true;
                 out.extend_from_slice(b"+OK\r\n");
@@ -126,11 +126,6 @@ impl Pop3Server {
         if self.setting.login == LoginOffer::OnlyAfterTls { Err(Bad::TlsRequired) } else { Ok(()) }
     }
 
-    /// Whether every candidate backend can do it.
-    fn shares(&self, capability: &str) -> bool {
-        self.setting.shared.iter().any(|word| word == capability)
-    }
-
     fn capa(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"+OK\r\n");
         if self.setting.login != LoginOffer::Now {
@@ -144,7 +139,7 @@ impl Pop3Server {
             out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"PIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n");
-        for word in OFFERABLE.iter().filter(|word| !word.starts_with("AUTH=") && self.shares(word)) {
+        for word in OFFERABLE.iter().filter(|word| !word.starts_with("AUTH=") && self.setting.shares(word)) {
             out.extend_from_slice(word.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
@@ -154,12 +149,17 @@ impl Pop3Server {
     fn progress(&mut self, mechanism: Mechanism, progress: Progress, out: &mut Vec<u8>) -> Option<Step> {
         match progress {
             Progress::Challenge(exchange) => {
-                out.extend_from_slice(format!("+ {}\r\n", exchange.challenge()).as_bytes());
-                self.state = State::Exchange(mechanism, exchange);
+                self.ask(mechanism, exchange, out);
                 None
             }
             Progress::Done(said) => Some(self.login(mechanism.name(), said)),
+            Progress::Response(response) => Some(Step::Response(response)),
         }
+    }
+
+    fn ask(&mut self, mechanism: Mechanism, exchange: Exchange, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("+ {}\r\n", exchange.challenge()).as_bytes());
+        self.state = State::Exchange(mechanism, exchange);
     }
 
     fn login(&mut self, mechanism: &'static str, said: Credentials) -> Step {
@@ -205,6 +205,7 @@ impl Server for Pop3Server {
             let Some(Line { text, length }) = line else {
                 return Ok(Step::More);
             };
+            let relayed = matches!(&self.state, State::Exchange(_, exchange) if exchange.is_relayed());
             let step = self.line(text, out);
             input.consume(length);
             match step {
@@ -212,6 +213,9 @@ impl Server for Pop3Server {
                 Ok(Some(step)) => return Ok(step),
                 Ok(None) => {}
                 Err(bad) => self.bad(bad, out)?,
+            }
+            if relayed {
+                return Ok(Step::Abandoned);
             }
         }
     }
@@ -223,6 +227,10 @@ impl Server for Pop3Server {
 
     fn offer(&mut self, shared: Arc<[String]>) {
         self.setting.shared = shared;
+    }
+
+    fn challenge(&mut self, challenge: Challenge, out: &mut Vec<u8>) {
+        self.ask(challenge.mechanism(), Exchange::relayed(challenge), out);
     }
 
     fn welcome(&mut self, success: &Success, out: &mut Vec<u8>) {

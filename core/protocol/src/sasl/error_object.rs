@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Credential, TokenMechanism, decode};
+use super::{TokenMechanism, decode};
 use crate::Refusal;
 
 /// Octets of an object: a status, a scope and an address, with room.
@@ -50,14 +50,13 @@ pub(crate) struct TokenSent {
 }
 
 impl TokenSent {
-    /// None: the credential is no token.
-    pub(crate) fn new(credential: &Credential) -> Option<Self> {
-        credential.token_mechanism().map(|mechanism| Self { mechanism, objection: None })
+    pub(super) fn new(mechanism: TokenMechanism) -> Self {
+        Self { mechanism, objection: None }
     }
 
     /// Hears a challenge that came behind the token, and gives the line to answer it with; none: there is nothing to
     /// ask.
-    pub(crate) fn challenged(&mut self, base64: &[u8]) -> Option<&'static [u8]> {
+    pub(super) fn challenged(&mut self, base64: &[u8]) -> Option<&'static [u8]> {
         if base64.is_empty() || self.is_refused() {
             return None;
         }
@@ -66,12 +65,12 @@ impl TokenSent {
     }
 
     /// Whether the backend objected: it cannot let the client in then.
-    pub(crate) fn is_refused(&self) -> bool {
+    pub(super) fn is_refused(&self) -> bool {
         self.objection.is_some()
     }
 
     /// What the refusal that ends the exchange means, with the objection before it.
-    pub(crate) fn refusal(self, said: Refusal) -> Refusal {
+    pub(super) fn refusal(self, said: Refusal) -> Refusal {
         match (said, self.objection) {
             (Refusal::Credentials, Some(objection)) => Refusal::Token(objection),
             (said, _) => said,

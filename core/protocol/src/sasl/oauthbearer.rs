@@ -2,8 +2,8 @@
 //!
 //! The host and port that a client may say are ours, not the backend's: they are checked and go no further.
 
+use super::gs2::unescape;
 use super::{Credential, Credentials, Refused, Token, TokenMechanism, encoded};
-use crate::name::MAX_NAME;
 use crate::{Name, Secret};
 
 const SEPARATOR: u8 = 1;
@@ -29,23 +29,6 @@ fn header(header: &[u8]) -> Result<Name, Refused> {
         [b'a', b'=', name @ ..] => Name::new(&unescape(name).ok_or(MALFORMED)?).map_err(Refused::Name),
         _ => Err(MALFORMED),
     }
-}
-
-/// RFC 5801, `saslname`: comma and equals sign are written `=2C` and `=3D`, and nothing else is escaped.
-fn unescape(mut text: &[u8]) -> Option<Vec<u8>> {
-    // A longer one is no name; it is not decoded to the end only to hear so.
-    let mut name = Vec::with_capacity(text.len().min(MAX_NAME));
-    while let Some((&octet, rest)) = text.split_first() {
-        let (decoded, rest) = match (octet, rest) {
-            (b'=', [b'2', b'C' | b'c', rest @ ..]) => (b',', rest),
-            (b'=', [b'3', b'D' | b'd', rest @ ..]) => (b'=', rest),
-            (b'=' | b',', _) => return None,
-            _ => (octet, rest),
-        };
-        name.push(decoded);
-        text = rest;
-    }
-    Some(name)
 }
 
 /// What the keys say, each once.

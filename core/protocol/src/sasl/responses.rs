@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::Credential;
-use super::error_object::TokenSent;
+use super::sent::{Challenged, Sent};
+use super::{Challenge, Credential};
 use crate::{Refusal, Secret};
 
 /// The responses of a login under way, in base64.
@@ -13,44 +13,54 @@ pub(crate) struct Responses {
     unsent: VecDeque<Secret>,
     /// The first of them went with the command too: a backend that overlooks it may ask.
     at_once: bool,
-    /// None: it is a password that is said.
-    token: Option<TokenSent>,
+    sent: Sent,
+}
+
+/// What a challenge is answered by.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// What the client says to it.
+    Ask(Challenge),
+    /// This line.
+    Say(Secret),
 }
 
 impl Responses {
-    /// A mechanism that says all in one response; `at_once`: it went with the command.
+    /// A mechanism that begins with a response; `at_once`: it went with the command.
     pub(crate) fn single(credential: &Credential, response: Secret, at_once: bool) -> Self {
-        Self { unsent: [response].into(), at_once, token: TokenSent::new(credential) }
+        Self { unsent: [response].into(), at_once, sent: Sent::new(credential) }
     }
 
     /// LOGIN: a name and a password, each asked for.
     pub(crate) fn login(name: Secret, password: Secret) -> Self {
-        Self { unsent: [name, password].into(), at_once: false, token: None }
+        Self { unsent: [name, password].into(), at_once: false, sent: Sent::Password }
     }
 
-    /// The answer to a challenge; none: it is one too many.
-    pub(crate) fn answer(&mut self, challenge: &[u8]) -> Option<Secret> {
+    /// Hears a challenge; none: it is one too many.
+    pub(crate) fn answer(&mut self, challenge: &[u8]) -> Option<Answer> {
         let heard_it = self.unsent.is_empty() || (self.at_once && !challenge.is_empty());
-        match &mut self.token {
-            Some(token) if heard_it => {
-                self.unsent.clear();
-                token.challenged(challenge).map(Secret::new)
-            }
-            _ => self.unsent.pop_front(),
+        if heard_it && !matches!(self.sent, Sent::Password) {
+            self.unsent.clear();
+            return Some(match self.sent.challenged(challenge)? {
+                Challenged::Ask(challenge) => Answer::Ask(challenge),
+                Challenged::Say(line) => Answer::Say(Secret::new(line)),
+            });
         }
+        self.unsent.pop_front().map(Answer::Say)
     }
 
-    /// Whether the backend may say yes: before all was said, or behind an objection, it answers another question.
+    /// The client has answered the challenge.
+    pub(crate) fn responded(&mut self) {
+        self.sent.responded();
+    }
+
+    /// Whether the backend may say yes: before all was said it answers another question.
     pub(crate) fn may_succeed(&self) -> bool {
-        let all_said = self.at_once || self.unsent.is_empty();
-        all_said && !self.token.as_ref().is_some_and(TokenSent::is_refused)
+        (self.at_once || self.unsent.is_empty()) && self.sent.may_succeed()
     }
 
     /// What the backend's no means.
     pub(crate) fn refusal(self, said: Refusal) -> Refusal {
-        match self.token {
-            Some(token) => token.refusal(said),
-            None => said,
-        }
+        self.sent.refusal(said)
     }
 }

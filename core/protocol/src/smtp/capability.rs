@@ -1,6 +1,6 @@
 //! The lines of an EHLO reply: what we offer a client before its login, and what a backend says it can do.
 
-use crate::sasl::{Mechanism, TokenMechanism};
+use crate::sasl::{Mechanism, ScramMechanism, TokenMechanism};
 use crate::text::printable;
 use crate::{LoginOffer, ServerSetting};
 
@@ -19,6 +19,8 @@ pub(super) const OFFERABLE: &[&str] = &[
     "SMTPUTF8",
     // Not as they stand: with the other mechanisms behind AUTH.
     TokenMechanism::OauthBearer.capability(),
+    ScramMechanism::Sha1.capability(),
+    ScramMechanism::Sha256.capability(),
     TokenMechanism::Xoauth2.capability(),
 ];
 
@@ -86,7 +88,7 @@ impl Capabilities {
 
     /// Whether AUTH takes a mechanism.
     pub(super) fn takes(&self, mechanism: Mechanism) -> bool {
-        self.mechanisms().any(|word| word == mechanism.name())
+        mechanism.is_among(self.mechanisms())
     }
 
     /// The lines, upper case; of those of AUTH, a mechanism a line, written as in IMAP.
@@ -95,7 +97,7 @@ impl Capabilities {
         self.0.iter().filter(|line| !is_auth(line)).cloned().chain(mechanisms).collect()
     }
 
-    fn mechanisms(&self) -> impl Iterator<Item = &str> {
+    fn mechanisms(&self) -> impl Iterator<Item = &str> + Clone {
         let lines = self.0.iter().filter(|line| is_auth(line));
         lines.flat_map(|line| line.split([' ', '=']).skip(1)).filter(|word| !word.is_empty())
     }
@@ -142,7 +144,7 @@ mod tests {
         };
         let shared = &["XCLIENT ADDR", "SIZE 10", "PIPELINING", "AUTH CRAM-MD5", "STARTTLS"];
         assert_eq!(offered(&setting(LoginOffer::Now, shared)), ["PIPELINING", "SIZE 10", "AUTH PLAIN LOGIN"]);
-        let shared = &["AUTH=XOAUTH2", "AUTH=SCRAM-SHA-256"];
+        let shared = &["AUTH=XOAUTH2", "AUTH=GSSAPI"];
         assert_eq!(offered(&setting(LoginOffer::Now, shared)), ["AUTH PLAIN LOGIN XOAUTH2"]);
         assert_eq!(offered(&setting(LoginOffer::NowOrAfterTls, &[])), ["STARTTLS", "AUTH PLAIN LOGIN"]);
         assert_eq!(offered(&setting(LoginOffer::OnlyAfterTls, &[])), ["STARTTLS"]);

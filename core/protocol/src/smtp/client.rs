@@ -11,7 +11,7 @@ use super::capability::Capabilities;
 use super::guard::Guard;
 use super::response::{Replies, Reply};
 use super::xclient;
-use crate::sasl::{Credential, Mechanism, Responses};
+use crate::sasl::{Answer, Credential, Mechanism, Responses};
 use crate::{Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Refusal, Secret, Success};
 
 /// Octets of an AUTH command with its initial response, CRLF included (RFC 4954, section 4); a longer response waits
@@ -76,9 +76,13 @@ impl SmtpClient {
             },
             (State::Xclient(_), 400..) => return Err(Error::BackendLacks("XCLIENT")),
             (State::Auth(mut responses), 334) => {
-                let response = responses.answer(reply.text()).ok_or(Error::BackendProtocol(phase))?;
-                write(out, &[response.expose()]);
-                State::Auth(responses)
+                let answer = responses.answer(reply.text()).ok_or(Error::BackendProtocol(phase))?;
+                self.state = State::Auth(responses);
+                match answer {
+                    Answer::Ask(challenge) => return Ok(Some(ClientStep::Challenge(challenge))),
+                    Answer::Say(response) => write(out, &[response.expose()]),
+                }
+                return Ok(None);
             }
             (State::Auth(responses), 235) if responses.may_succeed() => return Ok(Some(self.success(reply))),
             (State::Auth(responses), 400..) => {
@@ -201,12 +205,20 @@ impl Client for SmtpClient {
             if matches!(step, Some(ClientStep::StartTls)) && !input.is_empty() {
                 return Err(Error::BytesBehindBackendStarttls);
             }
-            if out.len() > sent && !input.is_empty() {
+            let asked = out.len() > sent || matches!(step, Some(ClientStep::Challenge(_)));
+            if asked && !input.is_empty() {
                 return Err(Error::BackendProtocol("a reply before it was asked for"));
             }
             if let Some(step) = step {
                 return Ok(step);
             }
+        }
+    }
+
+    fn respond(&mut self, response: &Secret, out: &mut Vec<u8>) {
+        if let State::Auth(responses) = &mut self.state {
+            responses.responded();
+            write(out, &[response.expose()]);
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::capability;
 use super::command::{self, AUTH_LIMIT, Bad, Command, Hello, Line};
 use super::response::split_enhanced;
-use crate::sasl::{Credentials, Exchange, Mechanism, Progress, TokenMechanism};
+use crate::sasl::{Challenge, Credentials, Exchange, Mechanism, Progress, TokenMechanism};
 use crate::text::{is_http, printable};
 use crate::{Error, Input, Login, LoginOffer, Refusal, Replay, Server, ServerSetting, Step, Success, Then};
 
@@ -163,8 +163,7 @@ impl SmtpServer {
     fn progress(&mut self, mechanism: Mechanism, progress: Progress, out: &mut Vec<u8>) -> Option<Step> {
         match progress {
             Progress::Challenge(exchange) => {
-                say(out, &format!("334 {}", exchange.challenge()));
-                self.state = State::Exchange(mechanism, exchange);
+                self.ask(mechanism, exchange, out);
                 None
             }
             Progress::Done(said) => {
@@ -176,7 +175,13 @@ impl SmtpServer {
                 let replay = Replay { ehlo, ..Replay::default() };
                 Some(Step::Login(Login { name, authzid, credential, mechanism: mechanism.name(), replay }))
             }
+            Progress::Response(response) => Some(Step::Response(response)),
         }
+    }
+
+    fn ask(&mut self, mechanism: Mechanism, exchange: Exchange, out: &mut Vec<u8>) {
+        say(out, &format!("334 {}", exchange.challenge()));
+        self.state = State::Exchange(mechanism, exchange);
     }
 
     /// Tells the client what was wrong, and counts it.
@@ -202,6 +207,7 @@ impl Server for SmtpServer {
                 return Ok(Step::More);
             }
             let (limit, too_long) = self.limit(input.bytes())?;
+            let relayed = matches!(&self.state, State::Exchange(_, exchange) if exchange.is_relayed());
             let step = match command::line(input.bytes(), limit) {
                 Line::More => return Ok(Step::More),
                 Line::TooLong => {
@@ -228,6 +234,9 @@ impl Server for SmtpServer {
                 Ok(None) => {}
                 Err(bad) => self.refuse_line(bad, out)?,
             }
+            if relayed {
+                return Ok(Step::Abandoned);
+            }
         }
     }
 
@@ -238,6 +247,10 @@ impl Server for SmtpServer {
 
     fn offer(&mut self, shared: Arc<[String]>) {
         self.setting.shared = shared;
+    }
+
+    fn challenge(&mut self, challenge: Challenge, out: &mut Vec<u8>) {
+        self.ask(challenge.mechanism(), Exchange::relayed(challenge), out);
     }
 
     fn welcome(&mut self, success: &Success, out: &mut Vec<u8>) {

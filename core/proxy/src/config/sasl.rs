@@ -1,13 +1,17 @@
 //! How clients prove who they are.
 
+use zproxy_protocol::Secret;
+
 use super::{Faults, invalid};
 use crate::wire;
 
-/// The bounds of SASL exchanges.
+/// SASL exchanges.
 #[derive(Clone, Debug)]
 pub struct Sasl {
     /// Octets of one line of an exchange.
     pub max_line: usize,
+    /// Of false salts; none: one is drawn and kept.
+    pub salt_key: Option<Secret>,
 }
 
 /// Shortest line that still carries the longest name and a password; nothing shorter may be configured.
@@ -16,6 +20,8 @@ const MIN_LINE: u64 = 4096;
 const DEFAULT_LINE: u64 = 64 << 10;
 /// More buffers an attacker may fill on each connection than any token needs.
 const MAX_LINE: u64 = 1 << 20;
+/// As many octets as its hash has.
+const MIN_KEY: usize = 32;
 
 impl Sasl {
     pub(super) fn check(message: &wire::Sasl, faults: &mut Faults) -> Self {
@@ -24,6 +30,11 @@ impl Sasl {
             let problem = format!("{max_line} is not between {MIN_LINE} and {MAX_LINE} octets");
             faults.push(invalid("sasl.max_line", problem));
         }
-        Self { max_line: usize::try_from(max_line).unwrap_or(usize::MAX) }
+        let salt_key = Some(message.salt_key.as_bytes()).filter(|key| !key.is_empty()).map(Secret::new);
+        if salt_key.as_ref().is_some_and(|key| key.expose().len() < MIN_KEY) {
+            let problem = format!("is shorter than {MIN_KEY} octets: draw one, e.g. with `openssl rand -base64 32`");
+            faults.push(invalid("sasl.salt_key", problem));
+        }
+        Self { max_line: usize::try_from(max_line).unwrap_or(usize::MAX), salt_key }
     }
 }

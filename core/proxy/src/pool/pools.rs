@@ -261,8 +261,7 @@ impl Pools {
         let mut spot = probed.live.spot(service);
         let failure = match result {
             Ok(words) => {
-                let kept = words.into_iter().filter(|word| service.protocol().may_offer(word)).collect();
-                spot.capabilities = Some(kept);
+                spot.capabilities = Some(service.protocol().worth_knowing(&words));
                 None
             }
             Err(reason) => Some(reason.into()),

@@ -59,7 +59,7 @@ async fn probe(probed: &Probed, setup: &Setup) -> Result<Vec<String>, Error> {
     let stream = dial::open(target, terms, None).await?;
     let starttls = endpoint.tls == EndpointTls::Starttls;
     let mut machine = endpoint.service.protocol().client(ClientSetting { starttls, goal: Goal::Probe });
-    match converse(stream, machine.as_mut(), target, terms).await?.end {
+    match converse(stream.into(), machine.as_mut(), target, terms).await?.end {
         ClientStep::Probed(words) => Ok(words),
         _ => Err(Error::of_backend("probe", zproxy_protocol::Error::BackendProtocol("probe"))),
     }

@@ -3,15 +3,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use zproxy_protocol::{
-    ClientInfo, ClientSetting, ClientStep, Forward as InProtocol, Goal, Input, Login, LoginAtBackend, Name, Refusal,
-    Success,
+    ClientInfo, ClientSetting, ClientStep, Credential, Forward as InProtocol, Goal, Input, Login, LoginAtBackend, Name,
+    Refusal, Success,
 };
 
+use super::relay::Relay;
 use crate::Error;
 use crate::accept::Ends;
-use crate::authenticate::{Conversed, converse};
+use crate::authenticate::{Conversed, Open, converse};
 use crate::dial::{self, Target, Terms};
 use crate::pool::{Candidate, EndpointTls, Forward, Lease};
 use crate::record::Record;
@@ -52,9 +53,26 @@ struct Resolved {
 }
 
 impl Attempt<'_> {
-    pub(super) async fn run(self, login: Login, record: &mut Record) -> Result<LoggedIn, Error> {
+    /// Leads the login to its end. Whoever has a SCRAM exchange is asked for his proof also where no backend is there to
+    /// ask, before he is refused for his credentials.
+    pub(super) async fn run(self, login: Login, relay: &mut Relay, record: &mut Record) -> Result<LoggedIn, Error> {
+        let began = Instant::now();
+        let attempted = self.log_in(&login, relay, record).await;
+        if let (Err(error), Credential::Scram(first)) = (&attempted, &login.credential)
+            && error.refusal().is_of_credentials()
+            && !relay.has_asked()
+        {
+            let service = self.listening.listener.service;
+            let (terms, took) = self.shared.decoys.terms(service, first, &login.name);
+            sleep_until(began + took).await;
+            relay.ask(first.ask(terms)).await?;
+        }
+        attempted
+    }
+
+    async fn log_in(self, login: &Login, relay: &mut Relay, record: &mut Record) -> Result<LoggedIn, Error> {
         record.step("route");
-        let resolved = self.route(&login, record).await?;
+        let resolved = self.route(login, record).await?;
         let target = resolved.other.as_ref().unwrap_or(&resolved.own);
         record.step("dial");
         let service = self.listening.listener.service;
@@ -70,7 +88,7 @@ impl Attempt<'_> {
                 continue;
             };
             record.backend(&candidate.backend.name);
-            let logged_in = self.at_backend(candidate, &login, &resolved, record).await;
+            let logged_in = self.at_backend(candidate, (login, &resolved), relay, record).await;
             match logged_in {
                 Ok(Conversed { stream, rest, end: ClientStep::Success(success) }) => {
                     self.shared.pools.succeeded(candidate);
@@ -91,7 +109,7 @@ impl Attempt<'_> {
                 }
                 Err(error) => {
                     self.shared.pools.failed(candidate, &error);
-                    if !error.another_backend_may_help() {
+                    if !error.another_backend_may_help() || relay.has_asked() {
                         return Err(error);
                     }
                     last = Some(error);
@@ -140,8 +158,8 @@ impl Attempt<'_> {
     async fn at_backend(
         &self,
         candidate: &Candidate,
-        login: &Login,
-        resolved: &Resolved,
+        (login, resolved): (&Login, &Resolved),
+        relay: &mut Relay,
         record: &mut Record,
     ) -> Result<Conversed, Error> {
         let timeouts = &self.setup.config.timeouts;
@@ -157,8 +175,18 @@ impl Attempt<'_> {
             starttls: endpoint.tls == EndpointTls::Starttls,
             goal: Goal::Login(Box::new(self.login_at_backend(endpoint.forward, login, resolved, record)?)),
         });
-        let conversed = timeout(timeouts.backend_login, converse(stream, machine.as_mut(), target, terms)).await;
-        conversed.unwrap_or_else(|_| Err(Error::BackendTimeout(machine.phase())))
+        let began = Instant::now();
+        let mut open = Open::from(stream);
+        loop {
+            let conversed = timeout(timeouts.backend_login, converse(open, machine.as_mut(), target, terms)).await;
+            let conversed = conversed.unwrap_or_else(|_| Err(Error::BackendTimeout(machine.phase())))?;
+            let ClientStep::Challenge(challenge) = &conversed.end else { return Ok(conversed) };
+            if let (Some(terms), Credential::Scram(first)) = (challenge.terms(), &login.credential) {
+                self.shared.decoys.saw(endpoint.service, first, (&login.name, terms), began.elapsed());
+            }
+            let response = relay.ask(challenge.clone()).await?;
+            open = conversed.answered(machine.as_mut(), &response);
+        }
     }
 
     fn login_at_backend(
