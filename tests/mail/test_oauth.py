@@ -7,17 +7,18 @@ import imaplib
 import json
 import subprocess
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
 from servers.clients import WAYS, Visitor
 from servers.dovecot import login_from, logins, start
-from servers.raw_client import RawClient, plain
+from servers.place import BUDI, LISTS, NOBODY, SITI, Place, config, listed
+from servers.raw_client import plain
 from servers.said import AUTHENTICATE, WRONG
 from servers.tokens import ISSUER, MECHANISMS, dismissal, message
 from servers.waiting import until
-from servers.zproxy import LISTENERS, Zproxy, backend, directory_file
+from servers.zproxy import Zproxy
 from zcontrol.demo.accounts import HOSTNAME, PASSWORD
 from zcontrol.demo.loopback import own_address
 
@@ -27,12 +28,10 @@ if TYPE_CHECKING:
 
     from servers.certificates import Authority
     from servers.dovecot import StartDovecot
+    from servers.raw_client import RawClient
     from servers.tokens import TokenIssuer
-    from servers.zproxy import Config, StartZproxy
-    from zcontrol.demo.dovecot import MailboxServer
+    from servers.zproxy import StartZproxy
 
-SITI, BUDI, NOBODY = "siti@tgg.net.id", "budi@tgg.net.id", "nobody@tgg.net.id"
-LISTS = {"imap": b"a CAPABILITY\r\n", "pop3": b"CAPA\r\n"}
 WHERE = f"{ISSUER}/.well-known/openid-configuration"
 OBJECTS = {
     "XOAUTH2": {"status": "401", "schemes": "bearer", "scope": "mail", "openid-configuration": WHERE},
@@ -42,22 +41,6 @@ OBJECTS = {
 
 each_mechanism = pytest.mark.parametrize("mechanism", MECHANISMS)
 each_protocol = pytest.mark.parametrize("protocol", ["imap", "pop3"])
-
-
-class Place(NamedTuple):
-    """A proxy before one mailbox server that takes tokens."""
-
-    zproxy: Zproxy
-    mailbox: MailboxServer
-    authority: Authority
-    issuer: TokenIssuer
-
-    def client(self, protocol: str, *, address: str | None = None) -> RawClient:
-        """Connect with TLS, and hear the greeting."""
-        client = RawClient(self.zproxy.listeners[protocol + "s"], address=address)
-        client.secure(self.authority.client_context(), HOSTNAME)
-        assert client.line().startswith((b"* OK", b"+OK"))
-        return client
 
 
 @pytest.fixture(scope="module")
@@ -70,33 +53,10 @@ def place(
         mailbox = start(stack, authority, "mbox-1", SITI, BUDI, lines=issuer.dovecot_lines)
         directory = tmp_path_factory.mktemp("zproxy")
         zproxy = stack.enter_context(Zproxy(directory, config(directory, authority, mailbox)))
-        place = Place(zproxy, mailbox, authority, issuer)
+        place = Place(zproxy, mailbox, authority)
         for protocol in LISTS:
             until(lambda protocol=protocol: b"XOAUTH2" in listed(place, protocol))
         yield place
-
-
-def config(directory: Path, authority: Authority, *mailboxes: MailboxServer) -> Config:
-    """Give a config with a home for each account at the first mailbox server."""
-    certificate = authority.issue(HOSTNAME, "127.0.0.1")
-    files = {"certificate_file": str(certificate.certificate_file), "key_file": str(certificate.key_file)}
-    return {
-        "listeners": LISTENERS,
-        "certificates": [files],
-        "timeouts": {"auth_failure_delay": "0.1s"},
-        "health": {"interval": "0.2s"},
-        "directory": directory_file(directory / "accounts.csv", dict.fromkeys((SITI, BUDI), mailboxes[0].name)),
-        "backends": [backend(mailbox) for mailbox in mailboxes],
-    }
-
-
-def listed(place: Place, protocol: str) -> bytes:
-    """Return what is offered to a client before its login."""
-    with place.client(protocol) as client:
-        heard = [client.ask(LISTS[protocol])]
-        while not heard[-1].startswith((b"a OK", b".\r\n")):
-            heard.append(client.line())
-        return b"".join(heard)
 
 
 def log_in(client: RawClient, protocol: str, mechanism: str, said: bytes) -> bytes:
@@ -115,9 +75,11 @@ def refused(client: RawClient, protocol: str, mechanism: str, said: bytes) -> by
 
 @each_mechanism
 @each_protocol
-def test_a_token_opens_the_mailbox_of_its_own_account(place: Place, protocol: str, mechanism: str) -> None:
+def test_a_token_opens_the_mailbox_of_its_own_account(
+    place: Place, issuer: TokenIssuer, protocol: str, mechanism: str
+) -> None:
     with place.client(protocol) as client:
-        answer = log_in(client, protocol, mechanism, message(mechanism, SITI, place.issuer.token(SITI)))
+        answer = log_in(client, protocol, mechanism, message(mechanism, SITI, issuer.token(SITI)))
         assert answer.startswith((b"a OK", b"* CAPABILITY", b"+OK")), answer
         login = login_from(place.mailbox, client.address)
     assert (login.user, login.service, login.method) == (SITI, protocol, mechanism)
@@ -127,9 +89,9 @@ def test_a_token_opens_the_mailbox_of_its_own_account(place: Place, protocol: st
 
 @each_mechanism
 @pytest.mark.parametrize("way", ["IMAPS", "STARTTLS"])
-def test_a_user_reads_his_mail_with_a_token(place: Place, way: str, mechanism: str) -> None:
+def test_a_user_reads_his_mail_with_a_token(place: Place, issuer: TokenIssuer, way: str, mechanism: str) -> None:
     visitor = Visitor(zproxy=place.zproxy, context=place.authority.client_context())
-    said = message(mechanism, BUDI, place.issuer.token(BUDI))
+    said = message(mechanism, BUDI, issuer.token(BUDI))
     with visitor.imap(WAYS[way]) as client:
         client.authenticate(mechanism, lambda _: said)
         assert client.select(readonly=True) == ("OK", [b"1"])
@@ -137,9 +99,11 @@ def test_a_user_reads_his_mail_with_a_token(place: Place, way: str, mechanism: s
 
 @each_mechanism
 @each_protocol
-def test_the_token_of_another_user_does_not_open_a_mailbox(place: Place, protocol: str, mechanism: str) -> None:
+def test_the_token_of_another_user_does_not_open_a_mailbox(
+    place: Place, issuer: TokenIssuer, protocol: str, mechanism: str
+) -> None:
     with place.client(protocol) as client:
-        said = message(mechanism, SITI, place.issuer.token(BUDI))
+        said = message(mechanism, SITI, issuer.token(BUDI))
         assert json.loads(refused(client, protocol, mechanism, said)) == OBJECTS[mechanism]
     assert all(login.rip != client.address for login in logins(place.mailbox))
     assert place.zproxy.refusal_of(client.address)["error"] == "token refused"
@@ -147,11 +111,13 @@ def test_the_token_of_another_user_does_not_open_a_mailbox(place: Place, protoco
 
 @each_mechanism
 @each_protocol
-def test_an_expired_token_hears_why_and_the_next_one_is_let_in(place: Place, protocol: str, mechanism: str) -> None:
+def test_an_expired_token_hears_why_and_the_next_one_is_let_in(
+    place: Place, issuer: TokenIssuer, protocol: str, mechanism: str
+) -> None:
     with place.client(protocol) as client:
-        expired = message(mechanism, SITI, place.issuer.token(SITI, valid_for=-60))
+        expired = message(mechanism, SITI, issuer.token(SITI, valid_for=-60))
         assert json.loads(refused(client, protocol, mechanism, expired)) == OBJECTS[mechanism]
-        answer = log_in(client, protocol, mechanism, message(mechanism, SITI, place.issuer.token(SITI)))
+        answer = log_in(client, protocol, mechanism, message(mechanism, SITI, issuer.token(SITI)))
         assert not answer.startswith((b"a NO", b"-ERR", b"+ ")), answer
 
 
@@ -166,22 +132,22 @@ def test_a_user_who_does_not_exist_is_refused_as_one_who_does(place: Place, prot
 
 
 @each_protocol
-def test_a_token_is_no_password_and_a_password_no_token(place: Place, protocol: str) -> None:
+def test_a_token_is_no_password_and_a_password_no_token(place: Place, issuer: TokenIssuer, protocol: str) -> None:
     with place.client(protocol) as client:
-        asked = AUTHENTICATE[protocol] + b" " + plain(SITI, place.issuer.token(SITI)) + b"\r\n"
+        asked = AUTHENTICATE[protocol] + b" " + plain(SITI, issuer.token(SITI)) + b"\r\n"
         assert client.ask(asked) == WRONG[protocol]
         refused(client, protocol, "XOAUTH2", message("XOAUTH2", SITI, PASSWORD))
 
 
 @each_protocol
-def test_a_token_without_a_name_is_told_that_it_needs_one(place: Place, protocol: str) -> None:
+def test_a_token_without_a_name_is_told_that_it_needs_one(place: Place, issuer: TokenIssuer, protocol: str) -> None:
     with place.client(protocol) as client:
-        said = f"n,,\x01auth=Bearer {place.issuer.token(SITI)}\x01\x01".encode()
+        said = f"n,,\x01auth=Bearer {issuer.token(SITI)}\x01\x01".encode()
         assert b"names no user" in log_in(client, protocol, "OAUTHBEARER", said)
 
 
-def test_a_token_is_in_no_record_and_no_log(place: Place) -> None:
-    tokens = [place.issuer.token(SITI), place.issuer.token(BUDI)]
+def test_a_token_is_in_no_record_and_no_log(place: Place, issuer: TokenIssuer) -> None:
+    tokens = [issuer.token(SITI), issuer.token(BUDI)]
     with place.client("imap") as client:
         refused(client, "imap", "XOAUTH2", message("XOAUTH2", SITI, tokens[1]))
         log_in(client, "imap", "XOAUTH2", message("XOAUTH2", SITI, tokens[0]))
@@ -193,12 +159,12 @@ def test_a_token_is_in_no_record_and_no_log(place: Place) -> None:
 
 
 @pytest.mark.parametrize("listener", ["imaps", "pop3s"])
-def test_curl_reads_a_message_with_a_token(place: Place, listener: str) -> None:
+def test_curl_reads_a_message_with_a_token(place: Place, issuer: TokenIssuer, listener: str) -> None:
     port, address = place.zproxy.listeners[listener][1], own_address()
     path = "INBOX;MAILINDEX=1" if listener == "imaps" else "1"
     command = ["curl", "-sS", "--interface", address, "--resolve", f"{HOSTNAME}:{port}:127.0.0.1"]
     command += ["--cacert", str(place.authority.ca_file), "--user", f"{SITI}:"]
-    command += ["--oauth2-bearer", place.issuer.token(SITI), f"{listener}://{HOSTNAME}:{port}/{path}"]
+    command += ["--oauth2-bearer", issuer.token(SITI), f"{listener}://{HOSTNAME}:{port}/{path}"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     assert f"The account {SITI} lives on mbox-1." in done.stdout
@@ -214,7 +180,7 @@ def test_tokens_are_offered_only_where_every_mailbox_server_takes_them(
 ) -> None:
     takes, does_not = start_dovecot("mbox-1", SITI, lines=issuer.dovecot_lines), start_dovecot("mbox-2")
     zproxy = start_zproxy(config(tmp_path, authority, takes, does_not))
-    place = Place(zproxy, takes, authority, issuer)
+    place = Place(zproxy, takes, authority)
     # Both were asked, for all else that they share is offered.
     assert b"XOAUTH2" not in until(lambda: b"IDLE" in listed(place, "imap") and listed(place, "imap"))
     visitor = Visitor(zproxy=zproxy, context=authority.client_context())
