@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from routing.auth_http import POOL, auth_http
+from routing.auth_http import POOL, auth_http, backend
 from routing.fakes import DOMAIN, Bench, counted
 from servers.auth_script import auth_script, lives_at
 from zcontrol.directory.auth_http_request import escape
 from zcontrol.directory.base import Found
 from zcontrol.errors import DirectoryError
-from zcontrol.v1 import config_pb2, route_pb2
+from zcontrol.v1 import config_pb2, pool_pb2, route_pb2
 
 if TYPE_CHECKING:
     from servers.auth_script import Headers
@@ -73,7 +73,15 @@ def test_escapes_what_would_end_or_bend_a_header_and_nothing_else() -> None:
 )
 async def test_matches_an_answer_to_a_home(server: str, port: int, home: str) -> None:
     homes = {"172.16.0.0/16": "old-site", "172.16.9.0/24": "exactly", "legacy.example": "legacy"}
-    assert await said(lives_at(server, port), homes=homes) == Found(account=SITI, home=home)
+    elsewhere = [backend(name, f"10.9.9.{number}", imap=143) for number, name in enumerate(homes.values())]
+    pool = pool_pb2.Pool(backends=[*POOL.backends, *elsewhere])
+    assert await said(lives_at(server, port), homes=homes, pool=pool) == Found(account=SITI, home=home)
+
+
+async def test_a_home_of_the_config_that_the_pool_does_not_have_is_a_fault() -> None:
+    outcome = await said(lives_at("172.16.3.4", 143), homes={"172.16.3.4": "gone"})
+    assert isinstance(outcome, DirectoryError)
+    assert 'names "gone", which the pool does not have' in str(outcome)
 
 
 @pytest.mark.parametrize("server", ["10.0.0.3", "169.254.169.254", "unix:/run/x", "mbox-9.example", "10.0.0.1:143"])

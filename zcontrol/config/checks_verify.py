@@ -20,7 +20,7 @@ def check_verify(config: config_pb2.Config) -> Iterator[Fault]:
 
 def verifies(config: config_pb2.Config) -> bool:
     """Whether anything would prove a client."""
-    return config.verify.ldap.bind
+    return config.verify.ldap.bind or config.directory.auth_http.mode == config_pb2.AUTH_HTTP_MODE_VERIFY
 
 
 def _check_ldap(binds: config_pb2.VerifyLdap, directory: config_pb2.Directory) -> Iterator[Fault]:

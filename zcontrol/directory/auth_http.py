@@ -26,7 +26,7 @@ class AuthHttpDirectory(Directory):
 
     def __init__(self, config: config_pb2.AuthHttpDirectory, pool: Callable[[], pool_pb2.Pool]) -> None:
         """Connects to nobody yet; raises `DirectoryError` if the config can lead nowhere."""
-        self._verify = config.mode == config_pb2.AUTH_HTTP_MODE_VERIFY
+        self.verifies: Final = config.mode == config_pb2.AUTH_HTTP_MODE_VERIFY
         self._servers = Servers(config)
         # A batch is done when its slowest name is; with one a connection none waits for want of a batch.
         self.concurrency = self._servers.connections
@@ -34,10 +34,11 @@ class AuthHttpDirectory(Directory):
         self._homes = AnsweredHomes(pool, config.homes, self._addresses)
         self._protocol = config.protocol or DEFAULT_PROTOCOL
         self._unknown = (*UNKNOWN, *(text.lower() for text in config.unknown_statuses))
+        self._temporary = (*TEMPORARY, *(text.lower() for text in config.temporary_statuses))
 
     async def find(self, names: Sequence[str]) -> list[Outcome]:
         """Look up names."""
-        if self._verify:
+        if self.verifies:
             return [Found(account=name, verify=True) for name in names]
         return await asyncio.gather(*map(self._find, names))
 
@@ -50,14 +51,26 @@ class AuthHttpDirectory(Directory):
         await self._servers.close()
         await self._addresses.close()
 
+    async def ask(self, question: Question) -> Answer:
+        """What a server says; raises `DirectoryError`."""
+        return await self._servers.ask(question)
+
+    async def home(self, answer: Answer) -> str:
+        """The backend or group that a good answer means; raises `DirectoryError`."""
+        return await self._homes.match(answer.server, answer.port)
+
+    def could_not_tell(self, answer: Answer) -> bool:
+        """Whether an answer to a password, not a good one, says nothing about it."""
+        return answer.temporary or answer.says(self._temporary)
+
     async def _find(self, name: str) -> Outcome:
         question = Question(
             user=name, protocol=self._protocol, client_address=NOBODYS_ADDRESS, password=PASSWORD_NOT_TOLD
         )
         try:
-            answer = await self._servers.ask(question)
+            answer = await self.ask(question)
             if answer.good:
-                return _found(name, answer, await self._homes.match(answer.server, answer.port))
+                return _found(name, answer, await self.home(answer))
             if not answer.temporary and answer.says(self._unknown):
                 return None
         except DirectoryError as error:
@@ -82,5 +95,7 @@ PASSWORD_NOT_TOLD: Final = b"_password_"
 # A route holds for whoever logs in, from wherever.
 NOBODYS_ADDRESS: Final = "127.0.0.1"
 DEFAULT_PROTOCOL: Final = "imap"
+# What scripts say when they cannot tell.
+TEMPORARY: Final = ("temporar", "try again", "unavailable", "internal")
 # What Zimbra's look-up service and many scripts say of a name that nobody has, and of nothing else.
 UNKNOWN: Final = ("user not found", "account not found", "domain not found for user", "no such user", "unknown user")

@@ -14,6 +14,7 @@ from zcontrol.errors import DirectoryError
 from zcontrol.fault import shown
 from zcontrol.pool.addresses import FRESH_SECONDS, Addresses
 from zcontrol.pool.rules import SERVICES
+from zcontrol.routing.homes import Homes
 from zcontrol.routing.names import canonical_host
 from zcontrol.v1 import pool_pb2
 
@@ -32,6 +33,7 @@ class AnsweredHomes:
     ) -> None:
         """`listed` is the config's: address, network or host to the name of a backend or group."""
         self._pool = pool
+        self._homes = Homes(pool)
         self._addresses = addresses
         self._monotonic = monotonic
         self._hosts: dict[str, str] = {}
@@ -59,11 +61,18 @@ class AnsweredHomes:
         if backends:
             return backends[0].name
         if home := self._hosts.get(host) or self._in_network(host):
-            return home
+            return self._named(home)
         metrics.AUTH_HTTP_OUTSIDE.inc()
         raise DirectoryError(
             f"auth_http answered {shown(server)}, which is no backend's host: add the backend to the pool, or say in "
             "directory.auth_http.homes which backend or group stands for that address"
+        )
+
+    def _named(self, home: str) -> str:
+        if name := self._homes.match(home):
+            return name
+        raise DirectoryError(
+            f"directory.auth_http.homes names {shown(home)}, which the pool does not have: add it, or mend the name"
         )
 
     def _in_network(self, host: str) -> str:

@@ -13,6 +13,10 @@ def open_verifiers(config: config_pb2.Config, resolver: Resolver) -> Verifiers:
 
 
 def _passwords(config: config_pb2.Config, resolver: Resolver) -> Verifier | None:
+    if config.directory.auth_http.mode == config_pb2.AUTH_HTTP_MODE_VERIFY:
+        from zcontrol.security.auth_http import AuthHttpVerifier  # noqa: PLC0415 - its client loads slowly
+
+        return AuthHttpVerifier.of(resolver.directory)
     if config.verify.ldap.bind:
         return LdapBindVerifier(resolver, Binds(config.directory.ldap, config.verify.ldap))
     return None
