@@ -31,6 +31,8 @@ UNKNOWN_HOME: Final = Counter(
 AUTH_HTTP_OUTSIDE: Final = Counter(
     "zproxy_auth_http_outside", "Answers of auth_http with an address where the pool has no backend"
 )
+NGINX_LOOKUPS: Final = Counter("zproxy_nginx_lookups", "Questions of proxies that speak auth_http", ["result"])
+# ok | refused | fault | unsupported | meaningless | forbidden
 STALE_SERVED: Final = Counter(
     "zproxy_route_stale_served", "Routes served past their soft TTL because the directory could not be reached"
 )

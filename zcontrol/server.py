@@ -20,11 +20,14 @@ from grpc_reflection.v1alpha import reflection
 
 from zcontrol.config.checks import seed
 from zcontrol.errors import ZproxyError
+from zcontrol.logins import Logins, open_logins
+from zcontrol.nginx_lookup.listener import NginxLookup
+from zcontrol.nginx_lookup.lookup import Sources
+from zcontrol.nginx_lookup.place import Places
+from zcontrol.pool.addresses import Addresses
 from zcontrol.pool.rules import relying_on_verifiers
 from zcontrol.pool.sqlite import SqliteStore
 from zcontrol.pool.votes import Votes
-from zcontrol.routing.open import open_resolver
-from zcontrol.security.open import open_verifiers
 from zcontrol.services.edge import EdgeService
 from zcontrol.services.pool import PoolService
 from zcontrol.services.route import RouteService
@@ -43,9 +46,8 @@ from zcontrol.v1 import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from zcontrol.nginx_lookup import listener as nginx_lookup
     from zcontrol.pool.store import PoolStore
-    from zcontrol.routing.resolver import Resolver
-    from zcontrol.security.verify import Verifiers
     from zcontrol.v1 import config_pb2
 
 log = structlog.get_logger(__name__)
@@ -57,16 +59,16 @@ class ControlError(ZproxyError):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Opened:
-    """What a config's directory, cache and verifiers have become; not in use yet, or any more."""
+class Prepared:
+    """What another config asks for, opened and not in use yet."""
 
-    resolver: Resolver
-    verifiers: Verifiers
+    logins: Logins
+    proxies: nginx_lookup.Prepared
 
     async def close(self) -> None:
-        """Answer what was asked; verifiers look names up, and so go first."""
-        await self.verifiers.close()
-        await self.resolver.close()
+        """Give it back: it is not to be used."""
+        self.proxies.close()
+        await self.logins.close()
 
 
 @final
@@ -77,7 +79,8 @@ class Control:
     address: str
     _config: config_pb2.Config
     _store: PoolStore
-    _opened: Opened
+    _logins: Logins
+    _lookup: NginxLookup
     _routes: RouteService
     _edges: EdgeService
     _server: grpc.aio.Server
@@ -90,7 +93,7 @@ class Control:
         async with contextlib.AsyncExitStack() as opened:
             store = await SqliteStore.open(Path(config.state_directory), seed(config))
             opened.push_async_callback(store.close)
-            logins = await _open(config, store, before=None)
+            logins = await open_logins(config, lambda: store.current)
             opened.push_async_callback(logins.close)
             resolver, verifiers = logins.resolver, logins.verifiers
             sessions, votes = SessionService(), Votes()
@@ -105,6 +108,9 @@ class Control:
             servicer = await _add_health(server, reflect=config.api.reflection)
             address = _bind(server, config.api.address)
             opened.push_async_callback(server.stop, 0)
+            lookup = _nginx_lookup(routes, store, votes)
+            opened.push_async_callback(lookup.stop)
+            await lookup.take(lookup.prepare(config.nginx_lookup))
             await server.start()
             resolver.start()
             following = asyncio.create_task(edges.follow_pool(), name="tell edges of the pool")
@@ -117,7 +123,8 @@ class Control:
             address=address,
             _config=config,
             _store=store,
-            _opened=logins,
+            _logins=logins,
+            _lookup=lookup,
             _routes=routes,
             _edges=edges,
             _server=server,
@@ -125,22 +132,29 @@ class Control:
             _following=following,
         )
 
-    async def prepare(self, config: config_pb2.Config) -> Opened:
+    async def prepare(self, config: config_pb2.Config) -> Prepared:
         """Open what another config asks for, without using it; raises whatever is wrong with it."""
-        prepared = await _open(config, self._store, before=self._opened.resolver)
-        if unproved := _unproved(prepared.verifiers.told, self._store):
+        proxies = self._lookup.prepare(config.nginx_lookup)
+        try:
+            logins = await open_logins(config, lambda: self._store.current, before=self._logins.resolver)
+        except BaseException:
+            proxies.close()
+            raise
+        prepared = Prepared(logins=logins, proxies=proxies)
+        if unproved := _unproved(logins.verifiers.told, self._store):
             await prepared.close()
             raise ControlError(unproved)
         return prepared
 
-    async def take(self, config: config_pb2.Config, prepared: Opened) -> None:
+    async def take(self, config: config_pb2.Config, prepared: Prepared) -> None:
         """Put a prepared config in force: the streams go on, routes learned under the one before are misses."""
-        before, self._opened = self._opened, prepared
-        self._routes.use(prepared.resolver, prepared.verifiers)
-        self._edges.use(prepared.verifiers.told)
-        prepared.resolver.start()
+        before, self._logins = self._logins, prepared.logins
+        self._routes.use(prepared.logins.resolver, prepared.logins.verifiers)
+        self._edges.use(prepared.logins.verifiers.told)
+        prepared.logins.resolver.start()
         if _routing(config) != _routing(self._config):
-            await prepared.resolver.invalidate(everything=True)
+            await prepared.logins.resolver.invalidate(everything=True)
+        await self._lookup.take(prepared.proxies)
         _tell_unseeded(config, self._store)
         self._config = config
         await before.close()
@@ -151,20 +165,16 @@ class Control:
         await self._store.close()
         await self._following
         await self._server.stop(grace)
-        await self._opened.close()
+        await self._lookup.stop()
+        await self._logins.close()
         _remove_socket(self.address)
         log.info("control has stopped")
 
 
-async def _open(config: config_pb2.Config, store: PoolStore, before: Resolver | None) -> Opened:
-    # In a thread: a directory file may be large, and a reload must not hold up look-ups.
-    resolver = await asyncio.to_thread(open_resolver, config, lambda: store.current, before=before)
-    try:
-        verifiers = await asyncio.to_thread(open_verifiers, config, resolver)
-    except BaseException:
-        await resolver.close()
-        raise
-    return Opened(resolver=resolver, verifiers=verifiers)
+def _nginx_lookup(routes: RouteService, store: PoolStore, votes: Votes) -> NginxLookup:
+    """For proxies that are not ours; it answers by what edges are answered by."""
+    places = Places(pool=lambda: store.current, votes=votes, addresses=Addresses())
+    return NginxLookup(Sources(resolver=lambda: routes.resolver, verifiers=lambda: routes.verifiers, places=places))
 
 
 def _unproved(verifiers: edge_pb2.Verifiers, store: PoolStore) -> str:

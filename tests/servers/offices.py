@@ -40,11 +40,15 @@ IMPLICIT_PROXY_V2 = {"port": postfix.PORTS["submissions_proxy"], "tls": "implici
 
 
 class Offices:
-    """Both mailbox servers with their Postfix; a context manager. `lines` are more configuration of each Dovecot."""
+    """Both mailbox servers with their Postfix; a context manager.
 
-    def __init__(self, authority: Authority, *, lines: str = "") -> None:
+    `lines` are more configuration of each Dovecot, `mta_lines` of each Postfix.
+    """
+
+    def __init__(self, authority: Authority, *, lines: str = "", mta_lines: str = "") -> None:
         self.authority = authority
         self._lines = lines
+        self._mta_lines = mta_lines
         self.mailboxes: dict[str, MailboxServer] = {}
         self.mtas: dict[str, Postfix] = {}
         self._running = ExitStack()
@@ -61,7 +65,7 @@ class Offices:
                     certificate=self.authority.issue(f"{name}.example"),
                     passwords=server,
                     homes=homes,
-                    lines=BELIEVES[name],
+                    lines=BELIEVES[name] + self._mta_lines,
                 )
                 self.mtas[name] = starting.enter_context(postfix.started(setting))
             self._running = starting.pop_all()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from zcontrol.address import is_dns_name, is_loopback, parse_host, parse_host_port
 from zcontrol.config.checks_auth_http import check_auth_http
+from zcontrol.config.checks_nginx_lookup import check_nginx_lookup
 from zcontrol.config.checks_verify import check_verify, verifies
 from zcontrol.fault import Fault, shown
 from zcontrol.pool.rules import check_pool
@@ -31,6 +32,7 @@ def check_control(config: config_pb2.Config) -> list[Fault]:
         *_check_names(config.names),
         *_check_cache(config.cache),
         *check_verify(config),
+        *_check_nginx_lookup(config),
         *check_pool(seed(config), verifies=verifies(config)),
     ]
 
@@ -196,6 +198,11 @@ def _check_cache(cache: config_pb2.Cache) -> Iterator[Fault]:
     if cache.soft_ttl.ToMilliseconds() > cache.hard_ttl.ToMilliseconds():
         problem = f"shorter than soft_ttl, which is {_shown(cache.soft_ttl)}; write a longer one"
         yield Fault(path="cache.hard_ttl", found=_shown(cache.hard_ttl), problem=problem)
+
+
+def _check_nginx_lookup(config: config_pb2.Config) -> Iterator[Fault]:
+    if config.HasField("nginx_lookup"):
+        yield from (fault.below("nginx_lookup") for fault in check_nginx_lookup(config.nginx_lookup))
 
 
 def _shown(duration: Duration) -> str:

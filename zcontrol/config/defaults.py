@@ -16,6 +16,8 @@ def fill_defaults(config: config_pb2.Config) -> None:
     if not config.api.address and config.state_directory:
         config.api.address = usual_api_address(config.state_directory)
     _fill_cache(config.cache)
+    if config.HasField("nginx_lookup") and not config.nginx_lookup.HasField("wait"):
+        config.nginx_lookup.wait.FromTimedelta(timedelta(seconds=3))
     if config.directory.WhichOneof("source") == "ldap":
         _fill_ldap(config.directory.ldap)
     elif config.directory.WhichOneof("source") == "auth_http":

@@ -1,4 +1,4 @@
-"""The last steps of Explain: which backend a route would reach, as the pool and the edges' votes have it."""
+"""Which backend a route would reach, as the pool and the edges' votes have it, told a sentence a step."""
 
 from collections.abc import Sequence
 
@@ -7,30 +7,34 @@ from zcontrol.pool.votes import Votes
 from zcontrol.v1 import pool_pb2, route_pb2
 
 
-def choose(pool: pool_pb2.Pool, votes: Votes, service: str, told: route_pb2.ExplainResponse) -> None:
-    """Tell which backend serves the account of `told`, or why none does."""
+def choose(
+    pool: pool_pb2.Pool, votes: Votes, service: str, told: route_pb2.ExplainResponse
+) -> Sequence[pool_pb2.Backend]:
+    """Tell which backend serves the account of `told`, or why none does; those that an edge would try, by weight."""
     home = _home(pool, service, told)
     if not home:
-        return
+        return ()
     members = _members(pool, home)
     usable = [backend for backend in members if _serves(backend, home) and _port(backend, service)]
     if not usable:
         there = ", ".join(_lack(backend, service) for backend in members) or "the group has no member"
         told.failure = f"nothing serves {service} for {home!r}: {there}"
-        return
+        return ()
     told.steps.append(f"served by {', '.join(map(_state, usable))}")
     down = _called_down(pool, votes, service, usable, told)
     backend = usable[0] if len(usable) == 1 else _member(pool, votes, home, usable, told)
     if told.failure:
-        return
+        return ()
     # An edge that calls an endpoint down does not try it; where none is left to try, the login ends there.
     tried = [backend] if backend else usable
-    if all(member.name in down for member in tried):
+    well = [member for member in tried if member.name not in down]
+    if not well:
         named = ", ".join(f"{member.name}'s {service} down ({down[member.name]})" for member in tried)
         told.failure = f"every edge calls {named}: a temporary failure"
     elif backend:
         told.backend = backend.name
         told.endpoint = f"{backend.host}:{_port(backend, service)}"
+    return well
 
 
 def _home(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) -> str:

@@ -38,7 +38,8 @@ class Names:
     def __init__(
         self, config: config_pb2.Names, *, directory_has_hosts: bool = False, directory_has_ids: bool = False
     ) -> None:
-        self._default_domain = canonical_domain(config.default_domain) if config.default_domain else ""
+        # Empty: none.
+        self.default_domain: Final = canonical_domain(config.default_domain) if config.default_domain else ""
         self._by_host = {
             canonical_host(host): canonical_domain(rule.domain) for rule in config.virtual_hosts for host in rule.hosts
         }
@@ -81,9 +82,9 @@ class Names:
 
     def by_default(self, local: str) -> Qualified:
         """Qualify a bare name that no virtual host claimed."""
-        if not self._default_domain:
+        if not self.default_domain:
             raise UnqualifiedNameError("has no domain, and nothing qualifies it (see names.default_domain)")
-        return self.with_domain(local, self._default_domain)
+        return self.with_domain(local, self.default_domain)
 
     def _apply_rules(self, name: str) -> str:
         r"""Suffixes, `DOMAIN\user` and detail, again until a round changes nothing: each one shortens the name."""
@@ -129,7 +130,7 @@ class Names:
         elif host := next((host for host in map(canonical_host, hosts) if host in self._by_host), ""):
             rule, domain = f"by virtual host {host}", self._by_host[host]
         else:
-            rule, domain = "by the default domain", self._default_domain
+            rule, domain = "by the default domain", self.default_domain
         real = self.real_domain(domain)
         alias = f"; {domain} is an alias of {real}" if domain != real else ""
         return f"qualified {rule}{alias}: {qualified.name}"

@@ -49,6 +49,16 @@ class RouteService(route_pb2_grpc.RouteServiceServicer):
         self._resolver, self._verifiers = resolver, verifiers
         resolver.subscribe(self._on_invalidate)
 
+    @property
+    def resolver(self) -> Resolver:
+        """The one that is served now."""
+        return self._resolver
+
+    @property
+    def verifiers(self) -> Verifiers:
+        """Those that are asked now."""
+        return self._verifiers
+
     # grpc.aio takes a coroutine that writes as well as the iterator that the generated type knows.
     async def Lookup(  # type: ignore[override]  # noqa: N802 - gRPC's name
         self,

@@ -227,6 +227,7 @@ class Config(_message.Message):
     DEFAULTS_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
+    NGINX_LOOKUP_FIELD_NUMBER: _builtins.int
     TLS_FIELD_NUMBER: _builtins.int
     CERTIFICATE_DIRECTORIES_FIELD_NUMBER: _builtins.int
     SASL_FIELD_NUMBER: _builtins.int
@@ -303,6 +304,10 @@ class Config(_message.Message):
         """
 
     @_builtins.property
+    def nginx_lookup(self) -> Global___NginxLookup:
+        """[control] Answers nginx's and Zimbra's proxies, so that they route as we do; unset: nobody listens."""
+
+    @_builtins.property
     def tls(self) -> Global___Tls:
         """[edge] What holds for TLS on both sides."""
 
@@ -337,13 +342,14 @@ class Config(_message.Message):
         defaults: _pool_pb2.Defaults | None = ...,
         threads: _builtins.int = ...,
         verify: Global___VerifySettings | None = ...,
+        nginx_lookup: Global___NginxLookup | None = ...,
         tls: Global___Tls | None = ...,
         certificate_directories: _abc.Iterable[Global___CertificateDirectory] | None = ...,
         sasl: Global___Sasl | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "sasl", b"sasl", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1344,3 +1350,97 @@ class VerifyLdap(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyLdap: _TypeAlias = VerifyLdap  # noqa: Y015
+
+@_typing.final
+class NginxLookup(_message.Message):
+    """Answers nginx's `auth_http` at /service/extension/nginx-lookup: for an nginx mail proxy, or for Zimbra's in place of
+    its own look-up service. Names, cache, directory and pool are those of our edges.
+
+    It says where to, and leaves the password to the backend; except for SMTP, where nginx believes the answer: there OK
+    is said only after the password was verified (`verify`, or `directory.auth_http` in mode `verify`). Endpoints must be
+    such as those proxies can log in to: `login_style = "replay"`, for SMTP `verify_then_xclient` too; nginx speaks no TLS
+    to them, Zimbra's proxy implicit TLS, neither STARTTLS (see `ports`). Not answered are CRAM-MD5, APOP, EXTERNAL,
+    GSSAPI, client certificates, and Zimbra's admin console.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class PortsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FILE_FIELD_NUMBER: _builtins.int
+    KEY_FILE_FIELD_NUMBER: _builtins.int
+    CALLERS_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    HEADER_NAME_FIELD_NUMBER: _builtins.int
+    PORTS_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    PLAINTEXT_OK_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """`127.0.0.1:7072`; port 0 takes a free one and the log tells which. Beyond loopback only with `callers` or `secret`,
+    and with a certificate or `plaintext_ok`. Required.
+    """
+    certificate_file: _builtins.str
+    """PEM, leaf first: https, which Zimbra's proxy can ask by and nginx cannot; empty: http."""
+    key_file: _builtins.str
+    """Required with `certificate_file`."""
+    secret: _builtins.str
+    """Secret, at least 16 octets: who does not send it is not answered; empty: none is asked for. In nginx:
+    `auth_http_header X-Auth-Key SECRET;`.
+    """
+    header_name: _builtins.str
+    """The header that carries `secret`; empty: X-Auth-Key."""
+    plaintext_ok: _builtins.bool
+    """Passwords may cross networks in clear."""
+    @_builtins.property
+    def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Networks in CIDR form from which proxies may ask; empty: any."""
+
+    @_builtins.property
+    def ports(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Ports told instead of the endpoints', by Auth-Protocol (imap, imapssl, pop3, pop3ssl, smtp, http, httpssl), where
+        the proxy cannot speak TLS as the endpoint does, e.g. `{imap = 143}`.
+        """
+
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """How long a proxy holds a refusal back (Auth-Wait), in whole seconds; unset: 3s; 0s: nginx closes at once."""
+
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        certificate_file: _builtins.str = ...,
+        key_file: _builtins.str = ...,
+        callers: _abc.Iterable[_builtins.str] | None = ...,
+        secret: _builtins.str = ...,
+        header_name: _builtins.str = ...,
+        ports: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        wait: _duration_pb2.Duration | None = ...,
+        plaintext_ok: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "callers", b"callers", "certificate_file", b"certificate_file", "header_name", b"header_name", "key_file", b"key_file", "plaintext_ok", b"plaintext_ok", "ports", b"ports", "secret", b"secret", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NginxLookup: _TypeAlias = NginxLookup  # noqa: Y015
