@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import shutil
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +11,14 @@ import pytest
 from servers.dovecot import login_from, logins, start
 from servers.place import BUDI, LISTS, NOBODY, SITI, Place, config, listed
 from servers.said import WRONG
-from servers.scram import MECHANISMS, Scram, dovecot_lines
+from servers.scram import MECHANISMS, Scram
 from servers.waiting import until
 from servers.zproxy import Zproxy
 from zcontrol.demo.accounts import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from servers.certificates import Authority
     from servers.dovecot import StartDovecot
@@ -31,16 +29,6 @@ AUTH = {"imap": b"a AUTHENTICATE ", "pop3": b"AUTH "}
 
 each_mechanism = pytest.mark.parametrize("mechanism", MECHANISMS)
 each_protocol = pytest.mark.parametrize("protocol", ["imap", "pop3"])
-
-
-@pytest.fixture(scope="module")
-def scram_lines() -> Iterator[str]:
-    """Yield lines for a mailbox server that knows Siti and Budi."""
-    # Not below pytest's own directory, which nobody but its owner may enter: as root, Dovecot runs as another user.
-    directory = Path(tempfile.mkdtemp(prefix="zproxy-scram-"))
-    directory.chmod(0o755)
-    yield dovecot_lines(directory, dict.fromkeys((SITI, BUDI), PASSWORD))
-    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,18 @@ import base64
 import hashlib
 import hmac
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
+from zcontrol.demo.accounts import ACCOUNTS, PASSWORD
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 MECHANISMS: Final = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 ITERATIONS: Final = 4096
@@ -63,19 +70,29 @@ def fields(message: bytes) -> dict[str, str]:
     return dict(attribute.split("=", 1) for attribute in message.decode().split(","))
 
 
-def dovecot_lines(directory: Path, passwords: dict[str, str]) -> str:
+@pytest.fixture(scope="session")
+def scram_lines() -> Iterator[str]:
+    """Yield lines for a mailbox server that takes these mechanisms from all accounts of the demo."""
+    # Not below pytest's own directory, which nobody but its owner may enter: as root, Dovecot runs as another user.
+    directory = Path(tempfile.mkdtemp(prefix="zproxy-scram-"))
+    directory.chmod(0o755)
+    yield _lines(directory, [account for accounts in ACCOUNTS.values() for account in accounts])
+    shutil.rmtree(directory)
+
+
+def _lines(directory: Path, accounts: list[str]) -> str:
     """Write a file of passwords for each mechanism, salted once for all logins, and return the lines that name them."""
     lines = "auth_mechanisms = plain login scram-sha-256 scram-sha-1\n"
     for mechanism in MECHANISMS:
         file = directory / mechanism
-        file.write_text("".join(f"{name}:{_stored(mechanism, password)}\n" for name, password in passwords.items()))
+        file.write_text("".join(f"{account}:{_stored(mechanism)}\n" for account in accounts))
         lines += f"passdb {{\n  driver = passwd-file\n  mechanisms = {mechanism}\n  args = {file}\n}}\n"
     return lines
 
 
-def _stored(mechanism: str, password: str) -> str:
+def _stored(mechanism: str) -> str:
     salt, digest = os.urandom(16), MECHANISMS[mechanism]
-    client_key, server_key = _keys(digest, password, salt, ITERATIONS)
+    client_key, server_key = _keys(digest, PASSWORD, salt, ITERATIONS)
     kept = (salt, hashlib.new(digest, client_key).digest(), server_key)
     return f"{{{mechanism}}}{ITERATIONS}," + ",".join(base64.b64encode(part).decode() for part in kept)
 
