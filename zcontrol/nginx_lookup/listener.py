@@ -3,20 +3,17 @@
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import Final, final
+from typing import TYPE_CHECKING, final
 
 import structlog
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
-from zcontrol import metrics
 from zcontrol.errors import ZproxyError
-from zcontrol.nginx_lookup.callers import Callers
-from zcontrol.nginx_lookup.lookup import Lookup, Sources
+from zcontrol.nginx_lookup.lookup import Sources
 from zcontrol.v1 import config_pb2
-from zcontrol.web.http_server import HttpServer, Setting, listen
+from zcontrol.web.listening import listen
+
+if TYPE_CHECKING:
+    from zcontrol.web.http_server import HttpServer
 
 log = structlog.get_logger(__name__)
 
@@ -94,20 +91,10 @@ class NginxLookup:
         await self.take(Prepared(config=config_pb2.NginxLookup()))
         await self._sources.places.addresses.close()
 
-    def _serve(self, prepared: Prepared, listening: socket.socket) -> HttpServer:
-        callers, lookup = Callers(prepared.config), Lookup(prepared.config, self._sources)
+    def _serve(self, prepared: Prepared, listening: socket.socket) -> "HttpServer":
+        from zcontrol.nginx_lookup.app import serve  # noqa: PLC0415 - its server loads slowly, and few have proxies
 
-        async def answer(request: Request) -> Response:
-            headers = request.headers.raw
-            if not callers.knows(headers):
-                metrics.NGINX_LOOKUPS.labels("forbidden").inc()
-                return PlainTextResponse("no secret, or a wrong one", status_code=FORBIDDEN, headers=CLOSE)
-            response = Response(headers=CLOSE)
-            response.raw_headers += await lookup.answer(headers)
-            return response
-
-        app = Starlette(routes=[Route(PATH, answer, methods=["GET"])])
-        return HttpServer.start(app, listening, Setting(tls=prepared.tls, admits=callers.admits))
+        return serve(prepared.config, self._sources, listening, prepared.tls)
 
 
 def _tls(config: config_pb2.NginxLookup) -> ssl.SSLContext | None:
@@ -122,10 +109,3 @@ def _tls(config: config_pb2.NginxLookup) -> ssl.SSLContext | None:
             "certificate and its key, both PEM"
         ) from error
     return context
-
-
-# Where Zimbra's own is.
-PATH: Final = "/service/extension/nginx-lookup"
-FORBIDDEN: Final = 403
-# A question a connection, as both kinds of proxies do anyway.
-CLOSE: Final = {"Connection": "close"}

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zcontrol.address import parse_host_port
+from zcontrol.web.listening import BACKLOG
 
 
 @final
@@ -40,7 +40,7 @@ class HttpServer:
 
     @classmethod
     def start(cls, app: ASGIApp, listening: socket.socket, setting: Setting) -> Self:
-        """Serve on a socket that `listen` made, which stays the caller's."""
+        """Serve on a listening socket, which stays the caller's."""
         tls = setting.tls
         config = uvicorn.Config(
             app,
@@ -67,24 +67,6 @@ class HttpServer:
         """Take no more requests, and let those under way end."""
         self._server.should_exit = True
         await self._serving
-
-
-def listen(address: str) -> socket.socket:
-    """A listening socket at `host:port`; raises `OSError`."""
-    host, port = parse_host_port(address)
-    [(family, kind, _, _, place), *_] = socket.getaddrinfo(str(host), port, type=socket.SOCK_STREAM)
-    listening = socket.socket(family, kind)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.bind(place)
-        listening.listen(BACKLOG)
-        listening.setblocking(False)  # noqa: FBT003 - the name is the meaning
-    except OSError:
-        listening.close()
-        raise
-    return listening
 
 
 @final
@@ -120,5 +102,4 @@ REQUEST_SECONDS: Final = 10.0
 # A name and a password of 1 KiB, escaped, with room for what proxies add.
 LARGEST_HEAD: Final = 16 * 1024
 LARGEST_CROWD: Final = 4096
-BACKLOG: Final = 1024
 GRACE_SECONDS: Final = 1
