@@ -21,6 +21,18 @@ class DirectoryFileError(DirectoryError):
     """A directory file cannot be used; the text begins with `path:line`."""
 
 
+class OAuthUnavailableError(ZproxyError):
+    """Whoever issues or knows tokens cannot say now what one proves."""
+
+
+class OAuthKeysError(OAuthUnavailableError):
+    """A JWKS cannot be used; the text says what is wrong with it."""
+
+
+class TokenRefusedError(ZproxyError):
+    """A bearer token proves nothing; the text says why, for the record."""
+
+
 class UnusableNameError(ZproxyError):
     """A typed login that can be nobody's name, e.g. one with control characters."""
 

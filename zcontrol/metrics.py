@@ -41,3 +41,6 @@ INVALIDATIONS: Final = Counter("zproxy_route_invalidations", "Invalidations of r
 VERIFIED: Final = Counter("zproxy_verified", "Credentials that somebody was to be proved by", ["credential", "result"])
 # password | token | none; verified | refused | fault
 VERIFY_SECONDS: Final = Histogram("zproxy_verify_seconds", "Time of a verdict", ["credential"])
+OAUTH_TOKENS: Final = Counter("zproxy_oauth_tokens", "Bearer tokens to be proved", ["result"])
+# remembered | good | refused | fault
+OAUTH_FAILURES: Final = Counter("zproxy_oauth_failures", "Requests to an OAuth endpoint that failed", ["endpoint"])

@@ -65,6 +65,61 @@ def test_a_bind_over_tls_or_loopback_is_fine(tmp_path: Path, url: str) -> None:
     assert read(tmp_path, LDAP.replace("ldap://127.0.0.1", url) + BIND).verify.ldap.bind
 
 
+KEYS = """
+[verify.oauth]
+jwks_url = "https://login.example/keys"
+issuer = "https://login.example"
+audiences = ["mail"]
+"""
+ASK = """
+[verify.oauth]
+audiences = ["mail"]
+introspection = { url = "https://login.example/introspect", client_id = "zproxy", client_secret = "${SECRET}" }
+"""
+
+
+def test_oauth_has_its_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    oauth = read(tmp_path, LDAP + KEYS).verify.oauth
+    assert (oauth.leeway.ToSeconds(), oauth.timeout.ToSeconds()) == (10, 3)
+    assert (oauth.account_claim, oauth.cached_tokens) == ("email", 100_000)
+    monkeypatch.setenv("SECRET", "from the environment")
+    assert read(tmp_path, LDAP + ASK).verify.oauth.introspection.client_secret == "from the environment"
+
+
+@pytest.mark.parametrize(
+    ("oauth", "before", "after", "told"),
+    [
+        (KEYS, 'jwks_url = "https://login.example/keys"', "", "verify.oauth: what tells good tokens? set jwks_file"),
+        (KEYS, "issuer", 'jwks_file = "x"\nissuer', "verify.oauth: jwks_file and jwks_url are both set; keep one"),
+        (KEYS, "https://login.example/keys", "http://login.example/keys", "jwks_url = "),
+        (KEYS, "https://login.example/keys", "https://a:b@login.example/", "only scheme, host, port, path and query"),
+        (KEYS, 'jwks_url = "https://login.example/keys"', 'jwks_file = "/nowhere"', "save the issuer's JWKS there"),
+        (KEYS, 'jwks_url = "https://login.example/keys"', 'jwks_file = "{path}/zproxy.toml"', "no JWKS"),
+        (KEYS, 'issuer = "https://login.example"', "", "verify.oauth.issuer: missing"),
+        (KEYS, '"mail"', "", "verify.oauth.audiences: missing; write what tokens for your mail service have in aud"),
+        (KEYS, '"mail"', '""', "verify.oauth.audiences: missing"),
+        (KEYS, "issuer", 'algorithms = ["none"]\nissuer', 'algorithms[0] = "none": not a signature that we take'),
+        (KEYS, "issuer", 'algorithms = ["HS256"]\nissuer', 'algorithms[0] = "HS256": not a signature'),
+        (KEYS, "issuer", 'leeway = "10m"\nissuer', "lets expired tokens in"),
+        (KEYS, "issuer", 'timeout = "0s"\nissuer', "verify.oauth.timeout"),
+        (KEYS, "issuer", 'ca_file = "/nowhere"\nissuer', "verify.oauth.ca_file"),
+        (ASK, "https://login", "http://login", "verify.oauth.introspection.url"),
+        (ASK, 'audiences = ["mail"]', "", "and scopes too: a token for any other service would do"),
+        (ASK, "audiences", 'algorithms = ["RS256"]\naudiences', "means nothing with introspection"),
+        (ASK, ', client_id = "zproxy", client_secret = "${SECRET}"', "", "who are we there?"),
+        (ASK, ', client_secret = "${SECRET}"', "", "client_id and client_secret go together"),
+        (ASK, "client_id", 'bearer_token = "x", client_id', "both are set; keep one"),
+    ],
+)
+def test_oauth_that_would_take_any_token_or_none_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, oauth: str, before: str, after: str, told: str
+) -> None:
+    monkeypatch.setenv("SECRET", "s")
+    assert before in oauth
+    [fault] = faults(tmp_path, LDAP + oauth.replace(before, after.replace("{path}", str(tmp_path))))
+    assert told in fault
+
+
 BACKEND = """
 [[backends]]
 name = "mbox-1"

@@ -11,6 +11,12 @@ def password(login: str, typed: str, account: str = "") -> route_pb2.Proof:
     return route_pb2.Proof(question=question, password=typed.encode(), account=account, service="imap")
 
 
+def bearer(token: bytes, login: str = "", account: str = "") -> route_pb2.Proof:
+    """A token, with or without a name beside it."""
+    question = route_pb2.Question(login=login.encode()) if login else None
+    return route_pb2.Proof(question=question, token=token, account=account, service="imap")
+
+
 def said(verdict: route_pb2.Verdict) -> str:
     """`verified` with the account, `refused`, `refused expired` or `fault`."""
     match verdict.WhichOneof("result"):

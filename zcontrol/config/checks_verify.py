@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zcontrol.address import is_loopback_url
+from zcontrol.config.checks_oauth import check_oauth
 from zcontrol.fault import Fault, shown
 from zcontrol.v1 import config_pb2
 
@@ -16,11 +17,14 @@ def check_verify(config: config_pb2.Config) -> Iterator[Fault]:
     """Faults of what verifies, with the directory that it stands on."""
     if config.verify.ldap.bind:
         yield from (fault.below("verify.ldap") for fault in _check_ldap(config.verify.ldap, config.directory))
+    if config.verify.HasField("oauth"):
+        yield from (fault.below("verify.oauth") for fault in check_oauth(config.verify.oauth))
 
 
 def verifies(config: config_pb2.Config) -> bool:
     """Whether anything would prove a client."""
-    return config.verify.ldap.bind or config.directory.auth_http.mode == config_pb2.AUTH_HTTP_MODE_VERIFY
+    by_directory = config.directory.auth_http.mode == config_pb2.AUTH_HTTP_MODE_VERIFY
+    return config.verify.ldap.bind or by_directory or config.verify.HasField("oauth")
 
 
 def _check_ldap(binds: config_pb2.VerifyLdap, directory: config_pb2.Directory) -> Iterator[Fault]:

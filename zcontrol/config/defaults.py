@@ -24,6 +24,8 @@ def fill_defaults(config: config_pb2.Config) -> None:
         _fill_auth_http(config.directory.auth_http)
     if config.verify.ldap.bind:
         _fill_binds(config.verify.ldap)
+    if config.verify.HasField("oauth"):
+        _fill_oauth(config.verify.oauth)
 
 
 def usual_api_address(state_directory: str) -> str:
@@ -63,6 +65,15 @@ def _fill_binds(binds: config_pb2.VerifyLdap) -> None:
         binds.timeout.FromTimedelta(timedelta(seconds=3))
     binds.connections = binds.connections or 8
     binds.waiting = binds.waiting or 1000
+
+
+def _fill_oauth(oauth: config_pb2.VerifyOAuth) -> None:
+    if not oauth.HasField("leeway"):
+        oauth.leeway.FromTimedelta(timedelta(seconds=10))
+    if not oauth.HasField("timeout"):
+        oauth.timeout.FromTimedelta(timedelta(seconds=3))
+    oauth.account_claim = oauth.account_claim or "email"
+    oauth.cached_tokens = oauth.cached_tokens or 100_000
 
 
 _CACHE_TIMES: dict[str, timedelta] = {

@@ -9,7 +9,7 @@ from zcontrol.directory.base import Found
 from zcontrol.directory.ldap_binds import Binds, Bound
 from zcontrol.errors import DirectoryError, UnusableNameError
 from zcontrol.routing.resolver import Resolver
-from zcontrol.security.verify import Verifier, fault, refused, verified
+from zcontrol.security.verify import Verifier, fault, objection, refused, verified
 from zcontrol.v1 import route_pb2
 
 
@@ -51,14 +51,9 @@ def _objection(found: Found, proof: route_pb2.Proof) -> route_pb2.Verdict | None
     """What speaks against a bind, whatever the password is."""
     if proof.account and found.account != proof.account:
         return refused(f"the name has come to mean {found.account} since it was routed as {proof.account}")
-    if found.status in (route_pb2.ACCOUNT_STATUS_LOCKED, route_pb2.ACCOUNT_STATUS_CLOSED):
-        status = route_pb2.AccountStatus.Name(found.status).removeprefix("ACCOUNT_STATUS_").lower()
-        return refused(f"the account is {status}")
-    if found.status == route_pb2.ACCOUNT_STATUS_MAINTENANCE:
-        return fault("the account is in maintenance")
-    if found.no_bind:
-        return fault(found.no_bind)
-    return None
+    if against := objection(found.account, found.status):
+        return against
+    return fault(found.no_bind) if found.no_bind else None
 
 
 def _told(found: Found, bound: Bound) -> route_pb2.Verdict:

@@ -9,7 +9,7 @@ from zcontrol.v1 import config_pb2
 
 def open_verifiers(config: config_pb2.Config, resolver: Resolver) -> Verifiers:
     """What this config lets verify, by the names and the directory of its resolver."""
-    return Verifiers(passwords=_passwords(config, resolver))
+    return Verifiers(passwords=_passwords(config, resolver), tokens=_tokens(config, resolver))
 
 
 def _passwords(config: config_pb2.Config, resolver: Resolver) -> Verifier | None:
@@ -19,4 +19,12 @@ def _passwords(config: config_pb2.Config, resolver: Resolver) -> Verifier | None
         return AuthHttpVerifier.of(resolver.directory)
     if config.verify.ldap.bind:
         return LdapBindVerifier(resolver, Binds(config.directory.ldap, config.verify.ldap))
+    return None
+
+
+def _tokens(config: config_pb2.Config, resolver: Resolver) -> Verifier | None:
+    if config.verify.HasField("oauth"):
+        from zcontrol.security.open_oauth import open_oauth  # noqa: PLC0415 - HTTP and JWT only for who uses them
+
+        return open_oauth(config.verify.oauth, resolver)
     return None

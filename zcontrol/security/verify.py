@@ -108,6 +108,19 @@ def fault(reason: str) -> route_pb2.Verdict:
     return route_pb2.Verdict(fault=route_pb2.Fault(reason=reason))
 
 
+def objection(account: str, status: route_pb2.AccountStatus.ValueType) -> route_pb2.Verdict | None:
+    """The verdict on an account that lets nobody in, whatever he proves."""
+    match status:
+        case route_pb2.ACCOUNT_STATUS_LOCKED:
+            return refused(f"{account} is locked")
+        case route_pb2.ACCOUNT_STATUS_CLOSED:
+            return refused(f"{account} is closed")
+        case route_pb2.ACCOUNT_STATUS_MAINTENANCE:
+            return fault(f"{account} is in maintenance")
+        case _:
+            return None
+
+
 def _place(error: BaseException) -> str:
     """The error's type and where it arose, without its text."""
     trace = error.__traceback__

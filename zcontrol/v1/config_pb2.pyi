@@ -1296,18 +1296,24 @@ class VerifySettings(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     LDAP_FIELD_NUMBER: _builtins.int
+    OAUTH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ldap(self) -> Global___VerifyLdap:
         """Proves passwords."""
+
+    @_builtins.property
+    def oauth(self) -> Global___VerifyOAuth:
+        """Proves bearer tokens."""
 
     def __init__(
         self,
         *,
         ldap: Global___VerifyLdap | None = ...,
+        oauth: Global___VerifyOAuth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ldap", b"ldap"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ldap", b"ldap", "oauth", b"oauth"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ldap", b"ldap"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ldap", b"ldap", "oauth", b"oauth"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1350,6 +1356,124 @@ class VerifyLdap(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyLdap: _TypeAlias = VerifyLdap  # noqa: Y015
+
+@_typing.final
+class VerifyOAuth(_message.Message):
+    """A bearer token is proved by the keys of whoever issues it, or by asking him (introspection): one of the three is
+    required. It must not have expired, `exp` is required of a signed one, and it must be bound to no key (`cnf`).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JWKS_FILE_FIELD_NUMBER: _builtins.int
+    JWKS_URL_FIELD_NUMBER: _builtins.int
+    INTROSPECTION_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    AUDIENCES_FIELD_NUMBER: _builtins.int
+    ALGORITHMS_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    ACCOUNT_CLAIM_FIELD_NUMBER: _builtins.int
+    LEEWAY_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    CA_FILE_FIELD_NUMBER: _builtins.int
+    CACHED_TOKENS_FIELD_NUMBER: _builtins.int
+    jwks_file: _builtins.str
+    """The issuer's public keys, a JWKS (RFC 7517); read again when it changes, and a bad file keeps the keys before."""
+    jwks_url: _builtins.str
+    """`https://…`, or `http://` on loopback; fetched again every 10 minutes, and sooner for a key it did not have."""
+    issuer: _builtins.str
+    """What `iss` must say. Required with keys; with introspection empty: not looked at."""
+    account_claim: _builtins.str
+    """The claim that names the account, by any name that the directory knows; its domain must be in it, or it is
+    names.default_domain. An `email` that the issuer calls unverified (`email_verified`) proves nothing. Unset: email.
+    """
+    ca_file: _builtins.str
+    """PEM bundle that the URL's certificate is checked against; empty: the system's."""
+    cached_tokens: _builtins.int
+    """Good tokens remembered, by their hash, never past `exp` nor a change of keys; unset: 100000."""
+    @_builtins.property
+    def introspection(self) -> Global___Introspection:
+        """Ask for each token (RFC 7662); an active one is remembered for at most 60 s."""
+
+    @_builtins.property
+    def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any of these must be in `aud`. Required with keys; with introspection at least this or `scopes` is."""
+
+    @_builtins.property
+    def algorithms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Signatures that count, of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA; empty: RS256,
+        ES256 and EdDSA. Nothing else is ever taken, neither `none` nor a shared secret (HS256).
+        """
+
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All of these must be in `scope` or `scp`; empty: any will do."""
+
+    @_builtins.property
+    def leeway(self) -> _duration_pb2.Duration:
+        """How far the issuer's clock may be from ours; unset: 10s."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """Of one request to the URL; unset: 3s."""
+
+    def __init__(
+        self,
+        *,
+        jwks_file: _builtins.str = ...,
+        jwks_url: _builtins.str = ...,
+        introspection: Global___Introspection | None = ...,
+        issuer: _builtins.str = ...,
+        audiences: _abc.Iterable[_builtins.str] | None = ...,
+        algorithms: _abc.Iterable[_builtins.str] | None = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
+        account_claim: _builtins.str = ...,
+        leeway: _duration_pb2.Duration | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        ca_file: _builtins.str = ...,
+        cached_tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "introspection", b"introspection", "jwks_file", b"jwks_file", "jwks_url", b"jwks_url", "leeway", b"leeway", "timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_claim", b"account_claim", "algorithms", b"algorithms", "audiences", b"audiences", "by", b"by", "ca_file", b"ca_file", "cached_tokens", b"cached_tokens", "introspection", b"introspection", "issuer", b"issuer", "jwks_file", b"jwks_file", "jwks_url", b"jwks_url", "leeway", b"leeway", "scopes", b"scopes", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_by: _TypeAlias = _typing.Literal["jwks_file", "jwks_url", "introspection"]  # noqa: Y015
+    _WhichOneofArgType_by: _TypeAlias = _typing.Literal["by", b"by"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_by) -> _WhichOneofReturnType_by | None: ...
+
+Global___VerifyOAuth: _TypeAlias = VerifyOAuth  # noqa: Y015
+
+@_typing.final
+class Introspection(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_SECRET_FIELD_NUMBER: _builtins.int
+    BEARER_TOKEN_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """`https://…`, or `http://` on loopback. Required."""
+    client_id: _builtins.str
+    """Who we are there, by HTTP Basic; empty: bearer_token tells."""
+    client_secret: _builtins.str
+    """Secret."""
+    bearer_token: _builtins.str
+    """Secret. Who we are there, where client_id is empty."""
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        client_secret: _builtins.str = ...,
+        bearer_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bearer_token", b"bearer_token", "client_id", b"client_id", "client_secret", b"client_secret", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Introspection: _TypeAlias = Introspection  # noqa: Y015
 
 @_typing.final
 class NginxLookup(_message.Message):
