@@ -32,6 +32,7 @@ from zcontrol.services.edge import EdgeService
 from zcontrol.services.pool import PoolService
 from zcontrol.services.route import RouteService
 from zcontrol.services.session import SessionService
+from zcontrol.ticket_keys import TicketKeys
 from zcontrol.v1 import (
     edge_pb2,
     edge_pb2_grpc,
@@ -86,6 +87,8 @@ class Control:
     _server: grpc.aio.Server
     _health: health.aio.HealthServicer
     _following: asyncio.Task[None]
+    _ticket_keys: TicketKeys
+    _rotating: asyncio.Task[None]
 
     @classmethod
     async def start(cls, config: config_pb2.Config) -> Self:
@@ -96,8 +99,10 @@ class Control:
             logins = await open_logins(config, lambda: store.current)
             opened.push_async_callback(logins.close)
             resolver, verifiers = logins.resolver, logins.verifiers
+            keys = await TicketKeys.open(store, _rotation(config))
             sessions, votes = SessionService(), Votes()
             edges = EdgeService(store, lambda: resolver.epochs.last_invalidation, votes, verifiers.told)
+            edges.tell_ticket_keys(keys.told)
             routes = RouteService(resolver, verifiers, lambda: store.current, votes, edges.invalidate)
             server = grpc.aio.server(options=SERVER_OPTIONS)
             edge_pb2_grpc.add_EdgeServiceServicer_to_server(edges, server)
@@ -114,6 +119,7 @@ class Control:
             await server.start()
             resolver.start()
             following = asyncio.create_task(edges.follow_pool(), name="tell edges of the pool")
+            rotating = asyncio.create_task(keys.follow(edges.tell_ticket_keys), name="rotate ticket keys")
             opened.pop_all()
         log.info("control serves", api=address, pool_version=store.current.version)
         _tell_unseeded(config, store)
@@ -130,6 +136,8 @@ class Control:
             _server=server,
             _health=servicer,
             _following=following,
+            _ticket_keys=keys,
+            _rotating=rotating,
         )
 
     async def prepare(self, config: config_pb2.Config) -> Prepared:
@@ -151,6 +159,7 @@ class Control:
         before, self._logins = self._logins, prepared.logins
         self._routes.use(prepared.logins.resolver, prepared.logins.verifiers)
         self._edges.use(prepared.logins.verifiers.told)
+        self._ticket_keys.use(_rotation(config))
         prepared.logins.resolver.start()
         if _routing(config) != _routing(self._config):
             await prepared.logins.resolver.invalidate(everything=True)
@@ -162,6 +171,8 @@ class Control:
     async def stop(self, grace: float) -> None:
         """Take no more calls, let those under way end for so long, then close everything."""
         await self._health.enter_graceful_shutdown()
+        self._rotating.cancel()
+        await asyncio.wait([self._rotating])
         await self._store.close()
         await self._following
         await self._server.stop(grace)
@@ -191,6 +202,10 @@ def _tell_unseeded(config: config_pb2.Config, store: PoolStore) -> None:
     known = {backend.name.lower() for backend in store.current.backends}
     if unknown := [backend.name for backend in config.backends if backend.name.lower() not in known]:
         log.warning("the file only seeds an empty pool, these are not in it: use `zproxy pool add`", backends=unknown)
+
+
+def _rotation(config: config_pb2.Config) -> float:
+    return config.ticket_keys.rotation.ToMilliseconds() / 1000
 
 
 def _routing(config: config_pb2.Config) -> bytes:

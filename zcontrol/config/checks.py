@@ -5,6 +5,7 @@ Runs on a config whose defaults are filled in.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ def check_control(config: config_pb2.Config) -> list[Fault]:
         *_check_directory(config.directory),
         *_check_names(config.names),
         *_check_cache(config.cache),
+        *_check_ticket_keys(config.ticket_keys),
         *check_verify(config),
         *_check_nginx_lookup(config),
         *check_pool(seed(config), verifies=verifies(config)),
@@ -205,6 +207,13 @@ def _check_nginx_lookup(config: config_pb2.Config) -> Iterator[Fault]:
         yield from (fault.below("nginx_lookup") for fault in check_nginx_lookup(config.nginx_lookup))
 
 
+def _check_ticket_keys(ticket_keys: config_pb2.TicketKeySettings) -> Iterator[Fault]:
+    rotation = ticket_keys.rotation
+    if not _SHORTEST_ROTATION <= rotation.ToTimedelta() <= _LONGEST_ROTATION:
+        problem = 'not from a second to a week; write e.g. "12h"'
+        yield Fault(path="ticket_keys.rotation", found=_shown(rotation), problem=problem)
+
+
 def _shown(duration: Duration) -> str:
     return shown(duration.ToJsonString())
 
@@ -214,3 +223,6 @@ _SOURCES = ", ".join(f"[directory.{field.name}]" for field in config_pb2.Directo
 _LONGEST_SOCKET_PATH = 107
 # As many octets as the MAC puts out: a shorter key is the weakest part of the seal.
 _SHORTEST_SEAL_KEY = 32
+_SHORTEST_ROTATION = timedelta(seconds=1)
+# RFC 8446, 4.6.1: a ticket lives no longer.
+_LONGEST_ROTATION = timedelta(days=7)

@@ -18,6 +18,8 @@ def fill_defaults(config: config_pb2.Config) -> None:
     _fill_cache(config.cache)
     if config.HasField("nginx_lookup") and not config.nginx_lookup.HasField("wait"):
         config.nginx_lookup.wait.FromTimedelta(timedelta(seconds=3))
+    if not config.ticket_keys.HasField("rotation"):
+        config.ticket_keys.rotation.FromTimedelta(timedelta(hours=12))
     if config.directory.WhichOneof("source") == "ldap":
         _fill_ldap(config.directory.ldap)
     elif config.directory.WhichOneof("source") == "auth_http":

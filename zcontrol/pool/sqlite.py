@@ -1,22 +1,25 @@
 """The pool in one SQLite file: for one control process, which survives `kill -9` and power loss.
 
-Every version is a row with the whole pool in it, so that history, rollback and the current pool are one table.
+Every version is a row with the whole pool in it, so that history, rollback and the current pool are one table. The keys
+of session tickets have a table of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from zcontrol.pool.model import PoolConflictError, PoolNotFoundError, PoolUnavailableError, canonical
 from zcontrol.pool.store import Entry, Note, PoolStore
+from zcontrol.ticket_keys import TicketKey
 from zcontrol.v1 import pool_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 _T = TypeVar("_T")
@@ -67,6 +70,15 @@ class SqliteStore(PoolStore):
             raise PoolNotFoundError(f"no version {version}; `zproxy pool history` lists them")
         return pool_pb2.Pool.FromString(row[0])
 
+    async def ticket_keys(self) -> list[TicketKey]:
+        """The keys that seal session tickets; none: they were never kept."""
+        rows = await self._run(lambda database: database.execute(_SELECT_TICKET_KEYS).fetchall())
+        return [TicketKey(name=name, secret=secret, not_before=not_before) for name, secret, not_before in rows]
+
+    async def keep_ticket_keys(self, keys: Sequence[TicketKey]) -> None:
+        """Keep these keys, durably, instead of those before; PoolUnavailableError if it cannot."""
+        await self._run(lambda database: _replace_ticket_keys(database, keys))
+
     async def close(self) -> None:
         """End every watch and let go of the file."""
         await super().close()
@@ -94,6 +106,9 @@ class SqliteStore(PoolStore):
 def _open(file: Path) -> sqlite3.Connection:
     with _mapped(file):
         file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        # There are keys in it; SQLite's other files get the mode of this one.
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        file.chmod(0o600)
         database = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=_LOCK_SECONDS)
         try:
             # Held for life: two controls on one store would each believe in their own current pool.
@@ -113,7 +128,8 @@ def _migrate(database: sqlite3.Connection, file: Path) -> None:
         schema = database.execute("PRAGMA user_version").fetchone()[0]
         if schema > _SCHEMA:
             raise PoolUnavailableError(f"{file}: written by a newer zproxy (schema {schema}); run that one")
-        database.execute(_CREATE)
+        for table in _TABLES:
+            database.execute(table)
         database.execute(f"PRAGMA user_version = {_SCHEMA}")
 
 
@@ -132,6 +148,13 @@ def _insert(database: sqlite3.Connection, pool: pool_pb2.Pool, entry: Entry) -> 
         note = entry.note
         row = (entry.version, entry.time.timestamp(), note.author, note.action, note.reason, pool.SerializeToString())
         database.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def _replace_ticket_keys(database: sqlite3.Connection, keys: Sequence[TicketKey]) -> None:
+    with _transaction(database):
+        database.execute("DELETE FROM ticket_keys")
+        rows = [(key.name, key.secret, key.not_before) for key in keys]
+        database.executemany("INSERT INTO ticket_keys VALUES (?, ?, ?)", rows)
 
 
 @contextlib.contextmanager
@@ -159,18 +182,28 @@ def _mapped(file: Path) -> Iterator[None]:
         raise PoolUnavailableError(f"{file}: {error}; restore it from a backup, or mend the path") from error
 
 
-_SCHEMA = 1
-_CREATE = """
-CREATE TABLE IF NOT EXISTS history (
-    version INTEGER PRIMARY KEY,
-    time REAL NOT NULL,
-    author TEXT NOT NULL,
-    action TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    pool BLOB NOT NULL
-) STRICT
-"""
+_SCHEMA = 2
+_TABLES = (
+    """
+    CREATE TABLE IF NOT EXISTS history (
+        version INTEGER PRIMARY KEY,
+        time REAL NOT NULL,
+        author TEXT NOT NULL,
+        action TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        pool BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS ticket_keys (
+        name BLOB PRIMARY KEY,
+        secret BLOB NOT NULL,
+        not_before REAL NOT NULL
+    ) STRICT
+    """,
+)
 _SELECT_HISTORY = "SELECT version, time, author, action, reason FROM history ORDER BY version DESC LIMIT ?"
+_SELECT_TICKET_KEYS = "SELECT name, secret, not_before FROM ticket_keys ORDER BY not_before"
 _SELECT_POOL = "SELECT pool FROM history WHERE version = ?"
 # A predecessor that is just going down may still hold the file.
 _LOCK_SECONDS = 2.0

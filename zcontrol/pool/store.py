@@ -1,5 +1,7 @@
 """Where the pool is kept, whatever keeps it: one current pool, versions, history, and a watch within this process.
 
+The keys of session tickets are beside it.
+
 A store writes a version only on top of the one it was computed from, and only a durable version becomes current.
 """
 
@@ -13,8 +15,10 @@ from typing import TYPE_CHECKING
 from zcontrol.v1 import pool_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
     from datetime import datetime
+
+    from zcontrol.ticket_keys import TicketKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,14 @@ class PoolStore(abc.ABC):
     @abc.abstractmethod
     async def at(self, version: int) -> pool_pb2.Pool:
         """The pool as an older version had it; PoolNotFoundError if there is no such version."""
+
+    @abc.abstractmethod
+    async def ticket_keys(self) -> list[TicketKey]:
+        """The keys that seal session tickets; none: they were never kept."""
+
+    @abc.abstractmethod
+    async def keep_ticket_keys(self, keys: Sequence[TicketKey]) -> None:
+        """Keep these keys, durably, instead of those before; PoolUnavailableError if it cannot."""
 
     async def close(self) -> None:
         """End every watch; nothing is written afterwards."""

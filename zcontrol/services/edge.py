@@ -38,6 +38,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self._epoch = epoch
         self._votes = votes
         self._verifiers = verifiers
+        self._ticket_keys = edge_pb2.TicketKeys()
         self._edges: dict[str, _Edge] = {}
 
     async def follow_pool(self) -> None:
@@ -58,6 +59,11 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
     def use(self, verifiers: edge_pb2.Verifiers) -> None:
         """Tell every edge what verifies from now on, if that is news."""
         self._verifiers = verifiers
+        self._wake()
+
+    def tell_ticket_keys(self, keys: edge_pb2.TicketKeys) -> None:
+        """Tell every edge what seals session tickets from now on, if that is news."""
+        self._ticket_keys = keys
         self._wake()
 
     # grpc.aio takes a coroutine that writes as well as the iterator that the generated type knows.
@@ -117,7 +123,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
     async def _write(self, edge: _Edge, context: Context) -> None:
         while not edge.superseded:
             edge.changed.clear()
-            while update := edge.next_update(self._store.current, self._votes, self._verifiers):
+            while update := edge.next_update(self._store.current, self._votes, self._verifiers, self._ticket_keys):
                 await context.write(update)
             await edge.wait()
 
@@ -150,6 +156,7 @@ class _Edge:
         self._invalidation: edge_pb2.Invalidation | None = None
         self._members_down: frozenset[str] | None = None
         self._verifiers: edge_pb2.Verifiers | None = None
+        self._ticket_keys = edge_pb2.TicketKeys()
 
     def supersede(self) -> None:
         """Another stream speaks for this edge now."""
@@ -184,13 +191,16 @@ class _Edge:
             self._unanswered = None
 
     def next_update(
-        self, pool: pool_pb2.Pool, votes: Votes, verifiers: edge_pb2.Verifiers
+        self, pool: pool_pb2.Pool, votes: Votes, verifiers: edge_pb2.Verifiers, ticket_keys: edge_pb2.TicketKeys
     ) -> edge_pb2.EdgeUpdate | None:
         """The next thing to tell; it counts as told once it is returned."""
         if verifiers != self._verifiers:
             # First of all: by it the edge judges the login styles in a pool.
             self._verifiers = verifiers
             return edge_pb2.EdgeUpdate(verifiers=verifiers)
+        if ticket_keys != self._ticket_keys:
+            self._ticket_keys = ticket_keys
+            return edge_pb2.EdgeUpdate(ticket_keys=ticket_keys)
         if self._unanswered is None and pool.version != self._refused and self._version() != pool.version:
             return self._pool_update(pool)
         if self._invalidation is not None:

@@ -230,6 +230,7 @@ class Config(_message.Message):
     NGINX_LOOKUP_FIELD_NUMBER: _builtins.int
     TLS_FIELD_NUMBER: _builtins.int
     CERTIFICATE_DIRECTORIES_FIELD_NUMBER: _builtins.int
+    TICKET_KEYS_FIELD_NUMBER: _builtins.int
     SASL_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """[edge] The host name clients know us by, told to backends and in greetings. Required."""
@@ -318,6 +319,10 @@ class Config(_message.Message):
         """
 
     @_builtins.property
+    def ticket_keys(self) -> Global___TicketKeySettings:
+        """[control] What seals session tickets, for clients that come back to any edge."""
+
+    @_builtins.property
     def sasl(self) -> Global___Sasl:
         """[edge]"""
 
@@ -345,11 +350,12 @@ class Config(_message.Message):
         nginx_lookup: Global___NginxLookup | None = ...,
         tls: Global___Tls | None = ...,
         certificate_directories: _abc.Iterable[Global___CertificateDirectory] | None = ...,
+        ticket_keys: Global___TicketKeySettings | None = ...,
         sasl: Global___Sasl | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -478,6 +484,30 @@ class Tls(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__post_quantum) -> _WhichOneofReturnType__post_quantum | None: ...
 
 Global___Tls: _TypeAlias = Tls  # noqa: Y015
+
+@_typing.final
+class TicketKeySettings(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROTATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rotation(self) -> _duration_pb2.Duration:
+        """How long one key seals tickets, from a second to a week; a ticket resumes for so long at least, and for
+        twice that at most. Unset: 12h.
+        """
+
+    def __init__(
+        self,
+        *,
+        rotation: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketKeySettings: _TypeAlias = TicketKeySettings  # noqa: Y015
 
 @_typing.final
 class Certificate(_message.Message):

@@ -5,7 +5,9 @@ How an edge stays attached to control: pool and invalidations come down, health 
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from zcontrol.v1 import pool_pb2 as _pool_pb2
 import builtins as _builtins
@@ -180,6 +182,7 @@ class EdgeUpdate(_message.Message):
     INVALIDATION_FIELD_NUMBER: _builtins.int
     MEMBERS_DOWN_FIELD_NUMBER: _builtins.int
     VERIFIERS_FIELD_NUMBER: _builtins.int
+    TICKET_KEYS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def snapshot(self) -> Global___Snapshot: ...
     @_builtins.property
@@ -190,6 +193,8 @@ class EdgeUpdate(_message.Message):
     def members_down(self) -> Global___MembersDown: ...
     @_builtins.property
     def verifiers(self) -> Global___Verifiers: ...
+    @_builtins.property
+    def ticket_keys(self) -> Global___TicketKeys: ...
     def __init__(
         self,
         *,
@@ -198,12 +203,13 @@ class EdgeUpdate(_message.Message):
         invalidation: Global___Invalidation | None = ...,
         members_down: Global___MembersDown | None = ...,
         verifiers: Global___Verifiers | None = ...,
+        ticket_keys: Global___TicketKeys | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "ticket_keys", b"ticket_keys", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "ticket_keys", b"ticket_keys", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "change", "invalidation", "members_down", "verifiers"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "change", "invalidation", "members_down", "verifiers", "ticket_keys"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
@@ -232,6 +238,68 @@ class Verifiers(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Verifiers: _TypeAlias = Verifiers  # noqa: Y015
+
+@_typing.final
+class TicketKeys(_message.Message):
+    """What seals the session tickets of clients, the same at all edges: told before the first Snapshot of a stream, and again
+    at each rotation; replaces the list before it. Kept in memory only.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    ROTATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketKey]:
+        """Previous, current, next."""
+
+    @_builtins.property
+    def rotation(self) -> _duration_pb2.Duration:
+        """A key seals for so long, and opens for twice that."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[Global___TicketKey] | None = ...,
+        rotation: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "rotation", b"rotation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketKeys: _TypeAlias = TicketKeys  # noqa: Y015
+
+@_typing.final
+class TicketKey(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    NOT_BEFORE_FIELD_NUMBER: _builtins.int
+    name: _builtins.bytes
+    """Sixteen random octets, which tickets carry in clear."""
+    secret: _builtins.bytes
+    """Secret. Thirty-two random octets."""
+    @_builtins.property
+    def not_before(self) -> _timestamp_pb2.Timestamp:
+        """From when on it seals. It opens also before: clocks differ."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.bytes = ...,
+        secret: _builtins.bytes = ...,
+        not_before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["not_before", b"not_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "not_before", b"not_before", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketKey: _TypeAlias = TicketKey  # noqa: Y015
 
 @_typing.final
 class Snapshot(_message.Message):

@@ -71,6 +71,8 @@ pub struct Shared {
     pub routes: Arc<Routes>,
     /// Backends and groups.
     pub pools: Arc<Pools>,
+    /// What seals session tickets.
+    pub tickets: Arc<Tickets>,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
     /// What backends ask in exchanges.
@@ -94,7 +96,7 @@ pub struct Shared {
 impl Shared {
     /// Nobody is connected yet; the pool is the last good one of the state directory, if there is one.
     #[must_use]
-    pub fn new(setup: Setup, tickets: Tickets, metrics: Arc<Metrics>, records: Writer) -> Self {
+    pub fn new(setup: Setup, tickets: Arc<Tickets>, metrics: Arc<Metrics>, records: Writer) -> Self {
         let pools = Pools::new(setup.config.health.clone());
         if let Err(error) = pools.restore(&setup.config.state_directory) {
             records.log("warning", &format!("the last good pool cannot be used, so control must give one: {error}"));
@@ -114,7 +116,8 @@ impl Shared {
             objections: Objections::default(),
             limits: Arc::default(),
             metrics,
-            doors: Doors::new(tickets, records.clone()),
+            doors: Doors::new(Arc::clone(&tickets), records.clone()),
+            tickets,
             records,
             edge_id: edge_id(),
             next_session: AtomicU64::new(1),
@@ -165,7 +168,8 @@ impl Server {
         let setup = Setup::load(config)?;
         sys::forbid_core_files();
         let _ = sys::raise_descriptor_limit();
-        let tickets = Tickets::new().map_err(|error| vec![invalid("", format!("no random numbers: {error}"))])?;
+        let tickets =
+            Tickets::new().map(Arc::new).map_err(|error| vec![invalid("", format!("no random numbers: {error}"))])?;
         let metrics = Arc::new(Metrics::default());
         let records = Writer::start(&setup.config.records, io::stderr(), Arc::clone(&metrics))
             .map_err(|error| vec![unwritable(&setup.config.records, &error)])?;

@@ -1,8 +1,7 @@
 //! Second step: TLS with clients, and what TLS with backends needs.
 //!
 //! Certificates are chosen by SNI; a reload makes a new [`ServerTls`], under which new handshakes run while old sessions
-//! go on. Session tickets are sealed by keys that outlive a reload, one set a service: a ticket of one never resumes
-//! another.
+//! go on. Ticket keys outlive it. A ticket resumes under its own host name and under the same settings only.
 
 mod certificates;
 mod client_auth;
@@ -10,6 +9,7 @@ mod client_certificate;
 mod directories;
 mod failure;
 mod ocsp;
+mod tickets;
 mod trust;
 mod watched;
 
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{NamedGroup, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
@@ -29,33 +29,13 @@ pub use certificates::Certificates;
 pub use client_auth::Verifier;
 pub(crate) use client_auth::load as load_client_auth;
 pub use client_certificate::ClientCertificate;
+pub use tickets::{BadKeys, Tickets};
 pub use trust::Trust;
 
 use crate::Error;
 use crate::config::{Listener, TlsVersion};
 use crate::record::Writer;
-use crate::service::Service;
 use crate::stream::Stream;
-
-/// The ticket keys of this process.
-pub struct Tickets([Arc<dyn ProducesTickets>; Service::ALL.len()]);
-
-impl Tickets {
-    /// Draws fresh keys.
-    ///
-    /// # Errors
-    /// The operating system gives no random numbers.
-    pub fn new() -> Result<Self, rustls::Error> {
-        let ticketer = rustls::crypto::aws_lc_rs::Ticketer::new;
-        Ok(Self([ticketer()?, ticketer()?, ticketer()?]))
-    }
-}
-
-impl std::fmt::Debug for Tickets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tickets")
-    }
-}
 
 /// The algorithms we use: those of aws-lc-rs, ECDHE and AEAD only.
 #[must_use]
@@ -77,7 +57,7 @@ pub struct Terms<'a> {
     /// How clients' own are judged.
     pub verifier: &'a Verifier,
     /// What seals tickets.
-    pub tickets: &'a Tickets,
+    pub tickets: &'a Arc<Tickets>,
     /// Whether post-quantum key exchange is offered.
     pub post_quantum: bool,
     /// Where is told what is wrong with certificates.
@@ -118,7 +98,7 @@ impl ServerTls {
         // A ticket would carry the client's proof past its revocation, so where certificates are asked for there is
         // none.
         if verifier.is_none() {
-            config.ticketer = Arc::clone(&tickets.0[listener.service.index()]);
+            config.ticketer = tickets.of(listener);
         }
         // A mail client reconnects rarely: the default of two is one encryption too many a handshake.
         config.send_tls13_tickets = 1;

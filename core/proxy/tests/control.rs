@@ -8,4 +8,5 @@ mod control {
     mod lookups;
     mod pools;
     mod sessions;
+    mod tickets;
 }

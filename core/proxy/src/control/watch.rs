@@ -1,4 +1,4 @@
-//! The watch: pool, invalidations and members called down come in; acknowledgements and health go out.
+//! The watch: pool, invalidations, members called down and ticket keys come in; acknowledgements and health go out.
 
 use std::collections::HashMap;
 
@@ -80,6 +80,12 @@ async fn take(shared: &Shared, update: Option<Update>) -> Option<Report> {
         }
         Some(Update::MembersDown(down)) => {
             shared.pools.set_members_down(&down.backends);
+            None
+        }
+        Some(Update::TicketKeys(keys)) => {
+            if let Err(problem) = shared.tickets.take(keys) {
+                shared.records.log("error", &format!("ticket keys of control are refused: {problem}"));
+            }
             None
         }
         // Of a younger control; what it needs answered it would not send to an edge that cannot.

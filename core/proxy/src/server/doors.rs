@@ -27,12 +27,12 @@ pub(super) struct Doors {
     by_name: Mutex<ByName>,
     bound: ArcSwap<Vec<SocketAddr>>,
     /// They outlive a reload, so that clients resume over it.
-    tickets: Tickets,
+    tickets: Arc<Tickets>,
     records: Writer,
 }
 
 impl Doors {
-    pub(super) fn new(tickets: Tickets, records: Writer) -> Self {
+    pub(super) fn new(tickets: Arc<Tickets>, records: Writer) -> Self {
         Self { by_name: Mutex::default(), bound: ArcSwap::default(), tickets, records }
     }
 

@@ -72,7 +72,7 @@ impl Edge {
         let log = File::create(directory.log()).unwrap();
         let records = Writer::start(&Records::Stderr, log, Arc::clone(&metrics)).unwrap();
         let setup = Setup::load(&config.encode_to_vec()).unwrap();
-        let shared = Arc::new(Shared::new(setup, Tickets::new().unwrap(), metrics, records));
+        let shared = Arc::new(Shared::new(setup, Arc::new(Tickets::new().unwrap()), metrics, records));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = Arc::clone(&shared);

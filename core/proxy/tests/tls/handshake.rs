@@ -27,7 +27,7 @@ pub(super) struct Edge {
     pub(super) directory: Directory,
     pub(super) authority: Authority,
     setup: Setup,
-    tickets: Tickets,
+    pub(super) tickets: Arc<Tickets>,
     records: Writer,
 }
 
@@ -41,7 +41,7 @@ impl Edge {
         let setup = Setup::load(&config.encode_to_vec()).unwrap();
         let log = File::create(directory.path().join("log")).unwrap();
         let records = Writer::start(&Records::Stderr, log, Arc::default()).unwrap();
-        Self { directory, authority, setup, tickets: Tickets::new().unwrap(), records }
+        Self { directory, authority, setup, tickets: Arc::new(Tickets::new().unwrap()), records }
     }
 
     /// A client that trusts this edge's authority.
