@@ -8,7 +8,7 @@ import pytest
 
 from routing.fakes import DOMAIN, Bench
 from routing.ldap import ldap
-from servers.slapd import BASE, zimbra_account, zimbra_domain
+from servers.slapd import BASE, zimbra_account, zimbra_class, zimbra_domain
 from zcontrol.directory.base import Found
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
 from zcontrol.v1 import config_pb2, pool_pb2, route_pb2
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ID = "0f1c3d5e-0000-4000-8000-00000000abcd"
 REAL = "1f1c3d5e-0000-4000-8000-00000000abcd"
 ENTRIES = [
+    zimbra_class("default"),
     zimbra_domain(DOMAIN, zimbraId=REAL, zimbraVirtualHostname=["Mail.TGG.net.id", "webmail.tgg.net.id"]),
     zimbra_domain(
         "gec-course.com",
@@ -53,6 +54,7 @@ SITI = Found(
     home="mbox1.example",
     status=route_pb2.ACCOUNT_STATUS_LOCKED,
     dn=f"uid=siti,{BASE}",
+    service_class="default",
 )
 ZIMBRA = config_pb2.LDAP_PRESET_ZIMBRA
 
@@ -110,7 +112,7 @@ async def test_virtual_hosts_and_addresses_name_their_domain(directory: Director
         "192.0.2.9": "gec-course.com",
         "2001:db8::9": "gec-course.com",
     }
-    assert "two domains have twice.example" in str(twice)
+    assert "two entries have twice.example" in str(twice)
 
 
 async def test_a_domains_networks_hold_on_cache_hits_too(directory: Directory) -> None:

@@ -14,7 +14,16 @@ from routing.fakes import DOMAIN, Bench
 from routing.ldap import ldap
 from routing.stub import serving
 from security.proofs import password, said
-from servers.slapd import BASE, ROOT_DN, ROOT_PASSWORD, person, with_password, zimbra_account, zimbra_domain
+from servers.slapd import (
+    BASE,
+    ROOT_DN,
+    ROOT_PASSWORD,
+    person,
+    with_password,
+    zimbra_account,
+    zimbra_class,
+    zimbra_domain,
+)
 from zcontrol.directory.ldap_binds import Binds
 from zcontrol.security.ldap_bind import LdapBindVerifier
 from zcontrol.security.verify import Verifiers
@@ -232,32 +241,76 @@ class TestZimbra:
     """Whose own rules say where a bind proves nothing."""
 
     ACCOUNT = with_password(zimbra_account("siti", zimbraMailDeliveryAddress=NAME, zimbraId="id-1"), "right")
+    DEFAULT = zimbra_class("default", zimbraId="class-0")
 
-    async def verdict(self, start_slapd: StartSlapd, account: Entry, domain: Entry) -> tuple[str, str]:
-        server = start_slapd(account, domain)
+    async def verdict(self, start_slapd: StartSlapd, *entries: Entry, **of_account: str) -> tuple[str, str]:
+        name, attributes = self.ACCOUNT
+        server = start_slapd((name, {**attributes, **of_account}), *entries)
         async with verifying(server.url, preset=ZIMBRA) as verifiers:
             verdict = await verifiers.verify(password("siti", "right"))
             return said(verdict), verdict.fault.reason
 
     async def test_a_domain_that_checks_its_own_passwords_is_bound_for(self, start_slapd: StartSlapd) -> None:
         for domain in (zimbra_domain(DOMAIN), zimbra_domain(DOMAIN, zimbraAuthMech="zimbra")):
-            assert await self.verdict(start_slapd, self.ACCOUNT, domain) == (f"verified {NAME}", "")
+            assert await self.verdict(start_slapd, domain, self.DEFAULT) == (f"verified {NAME}", "")
 
     @pytest.mark.parametrize("mechanism", ["ldap", "ad", "kerberos5", "custom:sso"])
     async def test_a_domain_that_checks_elsewhere_is_a_fault(self, start_slapd: StartSlapd, mechanism: str) -> None:
         domain = zimbra_domain(DOMAIN, zimbraAuthMech=mechanism)
-        kind, reason = await self.verdict(start_slapd, self.ACCOUNT, domain)
+        kind, reason = await self.verdict(start_slapd, domain, self.DEFAULT)
         assert kind == "fault"
         assert reason.startswith(f"zimbraAuthMech of the domain is '{mechanism}'")
 
     @pytest.mark.parametrize("attribute", ["zimbraTwoFactorAuthEnabled", "zimbraFeatureTwoFactorAuthRequired"])
     async def test_an_account_with_two_factors_is_a_fault(self, start_slapd: StartSlapd, attribute: str) -> None:
-        name, attributes = self.ACCOUNT
-        kind, reason = await self.verdict(start_slapd, (name, {**attributes, attribute: "TRUE"}), zimbra_domain(DOMAIN))
+        others = (zimbra_domain(DOMAIN), self.DEFAULT)
+        kind, reason = await self.verdict(start_slapd, *others, **{attribute: "TRUE"})
         assert kind == "fault"
         assert reason.startswith(f"{attribute} is TRUE")
-        kind, _ = await self.verdict(start_slapd, (name, {**attributes, attribute: "FALSE"}), zimbra_domain(DOMAIN))
-        assert kind == f"verified {NAME}"
+        assert await self.verdict(start_slapd, *others, **{attribute: "FALSE"}) == (f"verified {NAME}", "")
+
+    async def test_a_class_of_service_may_ask_for_two_factors(self, start_slapd: StartSlapd) -> None:
+        """Its own class, else its domain's, else the default one; what the account says itself outranks each."""
+        strict = zimbra_class("strict", zimbraId="class-1", zimbraFeatureTwoFactorAuthRequired="TRUE")
+        domain, under_strict = zimbra_domain(DOMAIN), zimbra_domain(DOMAIN, zimbraDomainDefaultCOSId="class-1")
+        all_strict = zimbra_class("default", zimbraFeatureTwoFactorAuthRequired="TRUE")
+        for entries, of_account in (
+            ((domain, self.DEFAULT, strict), {"zimbraCOSId": "class-1"}),
+            ((under_strict, self.DEFAULT, strict), {}),
+            ((domain, all_strict), {}),
+        ):
+            kind, reason = await self.verdict(start_slapd, *entries, **of_account)
+            assert kind == "fault"
+            assert reason.startswith("zimbraFeatureTwoFactorAuthRequired of its class of service ")
+        for entries, of_account in (
+            ((under_strict, self.DEFAULT, strict), {"zimbraCOSId": "class-0"}),
+            ((domain, all_strict), {"zimbraFeatureTwoFactorAuthRequired": "FALSE"}),
+        ):
+            assert await self.verdict(start_slapd, *entries, **of_account) == (f"verified {NAME}", "")
+
+    async def test_a_class_that_cannot_be_seen_may_ask_for_anything(self, start_slapd: StartSlapd) -> None:
+        kind, reason = await self.verdict(start_slapd, zimbra_domain(DOMAIN))
+        assert (kind, reason.split(":")[0]) == (
+            "fault",
+            "its class of service default is not below directory.ldap.domain_base",
+        )
+
+    @pytest.mark.parametrize(
+        ("of_domain", "of_account", "expected"),
+        [
+            ("active", "active", f"verified {NAME}"),
+            ("closed", "active", "refused"),
+            ("locked", "maintenance", "refused"),
+            ("suspended", "active", "fault"),
+            ("maintenance", "closed", "refused"),
+        ],
+    )
+    async def test_of_domain_and_account_the_worse_status_holds(
+        self, start_slapd: StartSlapd, of_domain: str, of_account: str, expected: str
+    ) -> None:
+        domain = zimbra_domain(DOMAIN, zimbraDomainStatus=of_domain)
+        kind, _ = await self.verdict(start_slapd, domain, self.DEFAULT, zimbraAccountStatus=of_account)
+        assert kind == expected
 
 
 async def test_searches_stay_bound_as_configured_whoever_binds(start_slapd: StartSlapd) -> None:

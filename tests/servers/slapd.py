@@ -143,6 +143,11 @@ def zimbra_domain(name: str, **attributes: str | Sequence[str]) -> Entry:
     }
 
 
+def zimbra_class(name: str, **attributes: str | Sequence[str]) -> Entry:
+    """A class of service of the Zimbra preset; `default` is that of accounts which name none."""
+    return f"cn={name},{BASE}", {"objectClass": "zimbraCOS", "cn": name, **attributes}
+
+
 def _accepts(address: str, port: int) -> bool:
     try:
         socket.create_connection((address, port), timeout=1).close()
@@ -201,6 +206,9 @@ _ATTRIBUTES = {
     "zimbraAuthMech": f"{_TEXT} SINGLE-VALUE",
     "zimbraTwoFactorAuthEnabled": f"{_BOOLEAN} SINGLE-VALUE",
     "zimbraFeatureTwoFactorAuthRequired": f"{_BOOLEAN} SINGLE-VALUE",
+    "zimbraCOSId": f"{_TEXT} SINGLE-VALUE",
+    "zimbraDomainStatus": f"{_TEXT} SINGLE-VALUE",
+    "zimbraDomainDefaultCOSId": f"{_TEXT} SINGLE-VALUE",
 }
 _DOMAIN = [name for name in _ATTRIBUTES if name.startswith(("zimbraAuth", "zimbraDomain", "zimbraVirtual"))]
 _ACCOUNT = [name for name in _ATTRIBUTES if name.startswith("zimbra") and name not in _DOMAIN]
@@ -220,6 +228,7 @@ SCHEMA = "".join(
             ("testMailAccount", "AUXILIARY", _GENERIC),
             ("zimbraAccount", "AUXILIARY", ["mail", *_ACCOUNT]),
             ("zimbraDomain", "STRUCTURAL", ["zimbraId", *_DOMAIN]),
+            ("zimbraCOS", "STRUCTURAL", ["cn", "zimbraId", "zimbraFeatureTwoFactorAuthRequired"]),
         ],
         1,
     )

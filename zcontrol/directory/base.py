@@ -34,6 +34,8 @@ class Found:
     dn: str = ""
     # Why a bind as `dn` would not prove the account, and the mend; empty: it would.
     no_bind: str = ""
+    # Zimbra only: the class of service that has a say in that; empty: the domain's; none: no class has.
+    service_class: str | None = None
 
 
 # An account, none of that name, or why the directory could not say.

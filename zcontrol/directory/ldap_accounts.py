@@ -1,7 +1,7 @@
 """Accounts in LDAP entries: which attribute says what, and which of the names asked for an entry answers."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import final
 
@@ -28,10 +28,14 @@ class AccountAttributes:
     may_act_as: str = ""
     # Those that say TRUE where a password alone is not to let anybody in.
     second_factors: tuple[str, ...] = ()
+    # Of these the one that a class of service decides where the account does not, and the class.
+    inherited_factor: str = ""
+    service_class: str = ""
 
     def configured(self, config: config_pb2.LdapAttributes) -> "AccountAttributes":
         """These, save what the config names."""
-        return AccountAttributes(
+        return replace(
+            self,
             account=config.account or self.account,
             aliases=tuple(config.aliases) or self.aliases,
             id=config.id or self.id,
@@ -39,12 +43,19 @@ class AccountAttributes:
             status=config.status or self.status,
             backend_login=config.backend_login or self.backend_login,
             may_act_as=config.may_act_as or self.may_act_as,
-            second_factors=self.second_factors,
         )
 
     def names(self) -> list[str]:
         """All that must be asked for."""
-        single = (self.account, self.id, self.home, self.status, self.backend_login, self.may_act_as)
+        single = (
+            self.account,
+            self.id,
+            self.home,
+            self.status,
+            self.backend_login,
+            self.may_act_as,
+            self.service_class,
+        )
         return list(dict.fromkeys(filter(None, (*single, *self.aliases, *self.second_factors))))
 
     def filters(self, name: str) -> list[bytes]:
@@ -88,6 +99,7 @@ class AccountAttributes:
                 status=account_status(_first(entry, self.status)),
                 dn=entry.name,
                 no_bind=self._no_bind(entry),
+                service_class=self._service_class(entry),
             )
         except (DirectoryError, UnusableNameError) as error:
             return DirectoryError(f"{entry.name}: {error}")
@@ -95,8 +107,18 @@ class AccountAttributes:
     def _no_bind(self, entry: Entry) -> str:
         for attribute in self.second_factors:
             if "TRUE" in entry.texts(attribute):
-                return f"{attribute} is TRUE, and a password is one factor: {SECOND_FACTOR_MEND}"
+                return second_factor(attribute)
         return ""
+
+    def _service_class(self, entry: Entry) -> str | None:
+        if not self.service_class or entry.texts(self.inherited_factor):
+            return None
+        return _first(entry, self.service_class)
+
+
+def second_factor(attribute: str) -> str:
+    """Why a bind proves nobody where an attribute asks for a second factor."""
+    return f"{attribute} is TRUE, and a password is one factor: {SECOND_FACTOR_MEND}"
 
 
 def networks(entry: Entry, attribute: str) -> tuple[str, ...]:
@@ -105,7 +127,7 @@ def networks(entry: Entry, attribute: str) -> tuple[str, ...]:
         return tuple(str(ip_network(text.strip(), strict=False)) for text in entry.texts(attribute))
     except ValueError as error:
         # Left out it could let everybody in.
-        raise DirectoryError(f"{entry.name}: {attribute}: {error}") from error
+        raise DirectoryError(f"{attribute}: {error}") from error
 
 
 def _one(entry: Entry, attribute: str) -> str:

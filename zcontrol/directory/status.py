@@ -23,4 +23,7 @@ _STATUS: Final = {
     "pending": route_pb2.ACCOUNT_STATUS_LOCKED,
     "closed": route_pb2.ACCOUNT_STATUS_CLOSED,
     "maintenance": route_pb2.ACCOUNT_STATUS_MAINTENANCE,
+    # Zimbra's words for domains whose mail is kept and to whom nobody logs in for now.
+    "suspended": route_pb2.ACCOUNT_STATUS_MAINTENANCE,
+    "shutdown": route_pb2.ACCOUNT_STATUS_MAINTENANCE,
 }

@@ -939,7 +939,7 @@ class LdapDirectory(_message.Message):
     connections: _builtins.int
     """Connections to the directory; unset: 4."""
     domain_base: _builtins.str
-    """[zimbra] Where domains are searched; empty: `base`."""
+    """[zimbra] Where domains and classes of service are searched; empty: `base`."""
     @_builtins.property
     def urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Replicas in order of preference: `ldap://host:389`, `ldaps://host:636`. At least one."""
@@ -1352,7 +1352,9 @@ Global___VerifySettings: _TypeAlias = VerifySettings  # noqa: Y015
 @_typing.final
 class VerifyLdap(_message.Message):
     """A password is proved by a bind as the very entry that the directory finds by the name. Needs directory.ldap: urls, tls
-    and ca_file are as there.
+    and ca_file are as there. What the password policy has locked is refused. With the Zimbra preset nobody is bound whose
+    domain has another zimbraAuthMech than zimbra, or who needs a second factor: directory.ldap.bind_dn must be able to
+    read zimbraAuthMech, zimbraTwoFactorAuthEnabled, zimbraFeatureTwoFactorAuthRequired and classes of service.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
