@@ -63,9 +63,10 @@ fuzz: fuzz-packages .venv/.dev ## every parser against random bytes, FUZZ_SECOND
 	        -max_total_time=$(FUZZ_SECONDS) -dict=core/fuzz/dictionaries/$$target.dict || exit 1; \
 	done
 
-bench: test-packages build .venv/.dev ## the figures: routes in the edge, the control plane's path, a login, an idle session
+bench: test-packages build .venv/.dev ## the figures: routes in the edge, the control plane, verified logins, a login, an idle session
 	cargo bench --locked --bench '*'
 	$(BIN)/python loadtests/bench_routes.py
+	$(BIN)/python loadtests/bench_verify.py
 	$(BIN)/python loadtests/bench_logins.py
 
 packages:
