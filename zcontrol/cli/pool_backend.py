@@ -9,7 +9,7 @@ from zcontrol.cli.call import Call, ExitCode, api_command, fail
 from zcontrol.cli.options import word_option, word_parser
 from zcontrol.cli.pool import Change, Name, app, show_change
 from zcontrol.pool import model
-from zcontrol.pool.rules import FORWARD_SERVICES
+from zcontrol.pool.rules import FORWARD_SERVICES, STYLE_SERVICES
 from zcontrol.v1 import pool_pb2
 from zcontrol.words import word
 
@@ -56,6 +56,13 @@ class Wish:
         list[int] | None,
         word_option(pool_pb2.Forward.DESCRIPTOR, "How it is told the client's address; may be given for each service."),
     ] = None
+    login_style: Annotated[
+        list[int] | None,
+        word_option(pool_pb2.LoginStyle.DESCRIPTOR, "How clients are logged in there; may be given for each service."),
+    ] = None
+    master_user: Annotated[
+        str | None, typer.Option(help="Which of the edges' master users logs in, with verify_then_master.")
+    ] = None
     group: Annotated[str | None, typer.Option(help='The group it is a member of; "": none.')] = None
     weight: Annotated[int | None, typer.Option(min=0, help="Its share within its group; unset: 100.")] = None
     max_sessions: Annotated[int | None, typer.Option(min=0, help="Sessions an edge may hold to it; 0: any.")] = None
@@ -80,12 +87,18 @@ class Wish:
     def _refuse_idle(self, endpoints: pool_pb2.Endpoints) -> None:
         """Whoever gives an option that none of the services can take would believe that it is in force."""
         there = {field.name: endpoint for field, endpoint in endpoints.ListFields()}
-        for forward in self.forward or ():
-            services = FORWARD_SERVICES.get(forward, tuple(there))
-            if there and not set(services) & set(there):
-                name = word(pool_pb2.Forward.DESCRIPTOR, forward)
-                told = f"{name!r} is for {' and '.join(services)}, which this backend does not serve; leave it out"
-                raise typer.BadParameter(told, param_hint="--forward")
+        for option, enum, given, known in (
+            ("--forward", pool_pb2.Forward.DESCRIPTOR, self.forward, FORWARD_SERVICES),
+            ("--login-style", pool_pb2.LoginStyle.DESCRIPTOR, self.login_style, STYLE_SERVICES),
+        ):
+            for value in given or ():
+                services = known.get(value, tuple(there))
+                if there and not set(services) & set(there):
+                    told = f"{word(enum, value)!r} is for {' and '.join(services)}, which this backend does not serve"
+                    raise typer.BadParameter(f"{told}; leave it out", param_hint=option)
+        if self.master_user and not any(endpoint.login_style == MASTER for endpoint in there.values()):
+            told = "means nothing with these login styles; give --login-style verify_then_master"
+            raise typer.BadParameter(told, param_hint="--master-user")
         for option, wanted in (
             ("--verify", self.verify),
             ("--verify-name", self.verify_name),
@@ -107,6 +120,14 @@ class Wish:
         for forward in self.forward or ():
             if service in FORWARD_SERVICES.get(forward, (service,)):
                 _set(endpoint, forward=forward)
+        for style in self.login_style or ():
+            if service in STYLE_SERVICES.get(style, (service,)):
+                _set(endpoint, login_style=style)
+        # Beside a service that others log in to, it is theirs.
+        if endpoint.login_style == MASTER:
+            _set(endpoint, master_user=self.master_user)
+        else:
+            endpoint.master_user = ""
 
 
 @api_command(app, "add")
@@ -142,4 +163,5 @@ def _set(message: Any, **values: object) -> None:  # noqa: ANN401 - any message 
             setattr(message, name, value)
 
 
+MASTER: Final = pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER
 WITHOUT_TLS: Final = (pool_pb2.BACKEND_TLS_UNSPECIFIED, pool_pb2.BACKEND_TLS_OFF)

@@ -130,7 +130,7 @@ def _check_login_style(service: str, endpoint: pool_pb2.Endpoint, *, verifies: b
     elif style not in STYLES_OF_EDGES:
         yield Fault(path="login_style", found=found, problem='no edge can log in so yet; write "replay"')
     if style == pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT and not (
-        service == "submission" and endpoint.forward == pool_pb2.FORWARD_XCLIENT
+        service in STYLE_SERVICES[style] and endpoint.forward == pool_pb2.FORWARD_XCLIENT
     ):
         problem = 'is for submission with forward = "xclient" alone; set that, or write "verify_then_master"'
         yield Fault(path="login_style", found=found, problem=problem)
@@ -168,6 +168,8 @@ _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 # Styles in which the backend takes our word for who the client is.
 VERIFYING = (pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER, pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT)
 STYLES_OF_EDGES = (pool_pb2.LOGIN_STYLE_UNSPECIFIED, pool_pb2.LOGIN_STYLE_REPLAY)
+# Ways to log in that only some services know.
+STYLE_SERVICES: dict[int, tuple[str, ...]] = {pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT: ("submission",)}
 # Ways to tell the client's address that only some services know.
 FORWARD_SERVICES: dict[int, tuple[str, ...]] = {
     pool_pb2.FORWARD_ID: ("imap",),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from zcontrol.pool.rendezvous import member_of
 from zcontrol.pool.votes import Votes
 from zcontrol.v1 import pool_pb2, route_pb2
+from zcontrol.words import word
 
 
 def choose(
@@ -34,6 +35,9 @@ def choose(
     elif backend:
         told.backend = backend.name
         told.endpoint = f"{backend.host}:{_port(backend, service)}"
+        style = told.route.login_style or getattr(backend.endpoints, service).login_style
+        if style not in (pool_pb2.LOGIN_STYLE_UNSPECIFIED, pool_pb2.LOGIN_STYLE_REPLAY):
+            told.steps.append(f"clients are logged in there by {word(pool_pb2.LoginStyle.DESCRIPTOR, style)}")
     return well
 
 

@@ -55,7 +55,10 @@ async def _entry(
         told.steps.append("in the cache, but past its soft TTL")
     else:
         told.steps.append("the cache was not asked" if bypass_cache else "not in the cache")
-    said = (await resolver.ask(question)).said
+    learned = await resolver.ask(question)
+    if learned.found and learned.found.no_bind:
+        told.steps.append(f"an LDAP bind would not prove it: {learned.found.no_bind}")
+    said = learned.said
     match said:
         case Entry():
             told.source = "directory"
