@@ -24,7 +24,7 @@ async def serving(talk: Talk, *, address: str = "", tls: ssl.SSLContext | None =
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         conversations.add(asyncio.current_task())
-        with suppress(ConnectionError, asyncio.CancelledError):
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await talk(reader, writer)
         writer.close()
         with suppress(ConnectionError):

@@ -68,8 +68,9 @@ async def said(answer: bytes) -> str:
         (b"HTTP/1.1 200 OK\r\nAuth-Wait: -1\r\n" + GOOD + EMPTY, 'Auth-Wait "-1" is no time to wait'),
         (b"HTTP/1.1 200 OK\r\nX: " + b"a" * MIB + b"\r\n" + GOOD + EMPTY, "Receive buffer too long"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * (MIB // 6) + GOOD + EMPTY, "Receive buffer too long"),
-        (b"HTTP/1.1 200 OK\r\n" + GOOD, "without sending"),
-        (b"", "without sending"),
+        (b"HTTP/1.1 200 OK\r\n" + GOOD, "closed amid its answer"),
+        (b"", "closed without an answer"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "closed without an answer"),
         (b"* OK IMAP4rev1 ready\r\n\r\n", "illegal status line"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + GOOD + b"\r\nzz\r\n", "illegal chunk"),
     ],
@@ -142,6 +143,52 @@ async def test_an_idle_connection_that_the_server_has_closed_costs_nobody_an_ans
     async with serving(talk) as server, auth_http(f"http://{server}/") as directory:
         for _ in range(3):
             assert await directory.find([SITI]) == [Found(account=SITI, home="mbox-1")]
+
+
+async def test_what_comes_unasked_is_nobodys_answer() -> None:
+    """A second answer behind the first would be the next user's."""
+    asked = 0
+    other = GOOD.replace(b"10.0.0.1", b"10.0.0.2")
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while await reader.readuntil(b"\r\n\r\n"):
+            asked += 1
+            writer.write(b"HTTP/1.1 200 OK\r\n" + GOOD + EMPTY)
+            if late:
+                await writer.drain()
+                await asyncio.sleep(0.05)
+            writer.write(b"HTTP/1.1 200 OK\r\n" + other + EMPTY)
+            await writer.drain()
+
+    for late in (False, True):
+        async with serving(talk) as server, auth_http(f"http://{server}/") as directory:
+            for _ in range(4):
+                assert await directory.find([SITI]) == [Found(account=SITI, home="mbox-1")]
+                if late:
+                    await asyncio.sleep(0.1)
+
+
+async def test_an_answer_that_comes_an_octet_at_a_time_is_the_same_answer() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            for octet in b"HTTP/1.1 200 OK\r\n" + GOOD + b"Content-Length: 3\r\n\r\nabc":
+                writer.write(bytes([octet]))
+                await writer.drain()
+
+    async with serving(talk) as server, auth_http(f"http://{server}/") as directory:
+        for _ in range(3):
+            assert await directory.find([SITI]) == [Found(account=SITI, home="mbox-1")]
+
+
+async def test_a_body_that_ends_with_the_connection_is_not_waited_for() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n" + GOOD + b"\r\nand more")
+        await asyncio.Event().wait()
+
+    async with serving(talk) as server, auth_http(f"http://{server}/", timeout=SHORT) as directory:
+        assert await directory.find([SITI]) == [Found(account=SITI, home="mbox-1")]
 
 
 async def eventually(what: Callable[[], Awaitable[bool]]) -> None:

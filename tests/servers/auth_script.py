@@ -26,6 +26,7 @@ class AuthScript:
         self.asked: list[list[tuple[str, str]]] = []
         """Each question's headers, in order and as they were spelled."""
         self.connections = 0
+        self.stopped = threading.Event()
         script = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,6 +37,10 @@ class AuthScript:
                 super().setup()
 
             def do_GET(self) -> None:
+                if script.stopped.is_set():
+                    # Of a process that has ended no connection is left.
+                    self.close_connection = True
+                    return
                 script.asked.append(self.headers.items())
                 headers = script.answer(dict(self.headers.items()))
                 self.send_response(script.status)
@@ -62,9 +67,10 @@ class AuthScript:
     @property
     def users(self) -> list[str]:
         """Who was asked about, in order."""
-        return [undone(dict(headers), "Auth-User") for headers in self.asked]
+        return [undone(dict(headers), "Auth-User") for headers in self.asked if "Auth-User" in dict(headers)]
 
     def stop(self) -> None:
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
 

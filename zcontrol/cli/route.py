@@ -40,7 +40,8 @@ def explain(  # noqa: PLR0913 - all that qualifies a name
     if told.failure:
         fail(f"{user}: {told.failure}", ExitCode.REFUSED)
     rows = [["account", told.route.account], ["home", told.route.home]]
-    rows += [["backend", told.backend or "chosen by the edge"], ["endpoint", told.endpoint or "-"]]
+    chosen = "said at each login" if told.route.verify else "chosen by the edge"
+    rows += [["backend", told.backend or chosen], ["endpoint", told.endpoint or "-"]]
     show_table(["", ""], [*rows, ["known by", f"{told.source}, {told.age_seconds} s ago"]])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from zcontrol.directory.auth_http import AuthHttpDirectory
 from zcontrol.directory.base import Directory
 from zcontrol.directory.file import FileDirectory
 from zcontrol.directory.ldap import LdapDirectory
@@ -30,8 +31,6 @@ def open_directory(
         case "ldap":
             return LdapDirectory(config.ldap)
         case "auth_http":
-            from zcontrol.directory.auth_http import AuthHttpDirectory  # noqa: PLC0415 - its client loads slowly
-
             return AuthHttpDirectory(config.auth_http, pool)
         case _:
             raise DirectoryError("no directory is configured: set directory.file, .ldap or .auth_http")

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from typing import Final, final
 
-import httpx
 import structlog
 
 from zcontrol import metrics
 from zcontrol.breaker import Breaker
 from zcontrol.directory.auth_http_answer import Answer, UnusableAnswerError, parse
+from zcontrol.directory.auth_http_connection import Answered, Connection, GoneError, Location, UnreachableError
 from zcontrol.directory.auth_http_request import Headers, Question, configured
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
 from zcontrol.v1 import config_pb2
@@ -46,7 +46,7 @@ class Servers:
         for server in self._candidates():
             try:
                 return parse(await self._judged(server, question.headers()))
-            except (_UnreachableError, UnusableAnswerError) as error:
+            except (UnreachableError, UnusableAnswerError) as error:
                 reason = f"{server.name}: {error}"
         if reason:
             raise DirectoryUnavailableError(f"no auth_http server can answer: {reason}")
@@ -66,7 +66,7 @@ class Servers:
         if self._probes:
             await asyncio.wait(self._probes)
         for server in self._servers:
-            await server.close()
+            server.close()
 
     def _candidates(self) -> Iterator["_Server"]:
         """The healthy in order; without any, those whose rest is over, which else are tried in the background."""
@@ -85,28 +85,20 @@ class Servers:
         """A question without a name: what it answers does not matter, save that it speaks for itself."""
         try:
             await self._judged(server, [], any_status=True)
-        except (_UnreachableError, UnusableAnswerError):
+        except (UnreachableError, UnusableAnswerError):
             log.debug("auth_http server is still unwell", server=server.name, reason=server.reason)
 
     async def _judged(self, server: "_Server", headers: Headers, *, any_status: bool = False) -> Headers:
         """The answer's headers; the server's breaker learns whether it can be reached."""
         try:
-            status, answered = await server.get(headers)
-        except _UnreachableError as error:
+            answered = await server.get(headers)
+        except UnreachableError as error:
             _failed(server, str(error))
             raise
         _succeeded(server)
-        if status != OK and not any_status:
-            raise UnusableAnswerError(f"it answered HTTP status {status}; look at its log")
-        return answered
-
-    def __repr__(self) -> str:
-        """For logs; what is sent stays out of it."""
-        return f"Servers({', '.join(server.name for server in self._servers)})"
-
-
-class _UnreachableError(Exception):
-    """A server cannot be reached, is too late, or does not speak HTTP."""
+        if answered.status != OK and not any_status:
+            raise UnusableAnswerError(f"it answered HTTP status {answered.status}; look at its log")
+        return answered.headers
 
 
 @final
@@ -116,9 +108,8 @@ class _Server:
     def __init__(
         self, url: str, added: Headers, tls: ssl.SSLContext, *, timeout_seconds: float, connections: int
     ) -> None:
-        self._url = httpx.URL(url)
-        # A query may hold a secret.
-        self.name: Final = str(self._url.copy_with(query=None))
+        self._location: Final = Location(url, tls)
+        self.name: Final = self._location.name
         self.breaker: Final = Breaker()
         # Of its last failure, for who is turned away while it is left alone.
         self.reason = ""
@@ -127,58 +118,44 @@ class _Server:
         self._timeout_seconds = timeout_seconds
         # Waiting for a connection is not the server's delay, so it is not on its time.
         self._room = asyncio.Semaphore(connections)
-        limits = httpx.Limits(max_connections=connections, keepalive_expiry=KEPT_ALIVE_SECONDS)
-        # What environment variables say of proxies is not for us, and nobody is redirected anywhere.
-        self._client = httpx.AsyncClient(verify=tls, limits=limits, timeout=timeout_seconds, trust_env=False)
+        self._idle: list[Connection] = []
 
-    async def get(self, headers: Headers) -> tuple[int, Headers]:
-        """Status and headers of the answer; raises `_UnreachableError`."""
+    async def get(self, headers: Headers) -> Answered:
+        """The answer, whatever it is; raises `UnreachableError`."""
         async with self._room:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
-                    return await self._get_again(headers)
+                    answered = await self._get(headers)
             except TimeoutError as error:
-                raise _UnreachableError(f"no answer within {self._timeout_seconds:g} s") from error
-            except (httpx.HTTPError, OSError) as error:
-                raise _UnreachableError(_reason(error)) from error
+                raise UnreachableError(f"no answer within {self._timeout_seconds:g} s") from error
+        if answered.status in GATEWAY_FAILURES:
+            raise UnreachableError(f"it answered HTTP status {answered.status}")
+        return answered
 
-    async def close(self) -> None:
-        await self._client.aclose()
+    def close(self) -> None:
+        """Close what nobody uses; nobody asks any more."""
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
 
-    async def _get_again(self, headers: Headers) -> tuple[int, Headers]:
-        try:
-            return await self._get_once(headers)
-        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
-            # The server may have closed an idle connection, which says nothing about the server: once more.
-            log.debug("connection to an auth_http server is gone", server=self.name, reason=str(error))
-            return await self._get_once(headers)
+    async def _get(self, headers: Headers) -> Answered:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.usable:
+                connection.close()
+                continue
+            try:
+                return await self._ask(connection, headers)
+            except GoneError as error:
+                log.debug("connection to an auth_http server is gone", server=self.name, reason=str(error))
+                break
+        return await self._ask(await self._location.connect(), headers)
 
-    async def _get_once(self, headers: Headers) -> tuple[int, Headers]:
-        request = httpx.Request("GET", self._url, headers=[*headers, *self._added])
-        response = await self._client.send(request, stream=True)
-        try:
-            if response.status_code in GATEWAY_FAILURES:
-                raise _UnreachableError(f"it answered HTTP status {response.status_code}")
-            await _skip_body(response)
-            return response.status_code, response.headers.raw
-        finally:
-            # Where the body was not read to its end this closes the connection.
-            await response.aclose()
-
-
-async def _skip_body(response: httpx.Response) -> None:
-    """The answer is in the headers; a short body is read so that the connection can be used again."""
-    size = 0
-    async for part in response.aiter_raw():
-        size += len(part)
-        if size > LARGEST_BODY:
-            return
-
-
-def _reason(error: Exception) -> str:
-    """What the library says of a request may quote the password; what it says of a connection or an answer cannot."""
-    told = "" if isinstance(error, httpx.LocalProtocolError) else str(error)
-    return told or type(error).__name__
+    async def _ask(self, connection: Connection, headers: Headers) -> Answered:
+        answered = await connection.ask(self._location, [*headers, *self._added])
+        if connection.usable:
+            self._idle.append(connection)
+        return answered
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:
@@ -208,7 +185,3 @@ OK: Final = 200
 GATEWAY_FAILURES: Final = (502, 503, 504)
 DEFAULT_CONNECTIONS: Final = 16
 DEFAULT_TIMEOUT_SECONDS: Final = 2.0
-# Shorter than what servers use (Apache 5 s), so that a question seldom meets a connection that is being closed.
-KEPT_ALIVE_SECONDS: Final = 3.0
-# An error page; beyond it a new connection is cheaper.
-LARGEST_BODY: Final = 64 * 1024

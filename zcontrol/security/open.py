@@ -2,6 +2,7 @@
 
 from zcontrol.directory.ldap_binds import Binds
 from zcontrol.routing.resolver import Resolver
+from zcontrol.security.auth_http import AuthHttpVerifier
 from zcontrol.security.ldap_bind import LdapBindVerifier
 from zcontrol.security.verify import Verifier, Verifiers
 from zcontrol.v1 import config_pb2
@@ -14,8 +15,6 @@ def open_verifiers(config: config_pb2.Config, resolver: Resolver) -> Verifiers:
 
 def _passwords(config: config_pb2.Config, resolver: Resolver) -> Verifier | None:
     if config.directory.auth_http.mode == config_pb2.AUTH_HTTP_MODE_VERIFY:
-        from zcontrol.security.auth_http import AuthHttpVerifier  # noqa: PLC0415 - its client loads slowly
-
         return AuthHttpVerifier.of(resolver.directory)
     if config.verify.ldap.bind:
         return LdapBindVerifier(resolver, Binds(config.directory.ldap, config.verify.ldap))
