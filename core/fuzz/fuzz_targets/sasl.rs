@@ -1,7 +1,7 @@
 //! Responses of an exchange, a line each; the first octet chooses the mechanism and whether the first is an initial one.
 #![no_main]
 
-use zproxy_protocol::sasl::{Credential, Credentials, Exchange, Mechanism, Progress, Refused, Terms, plain};
+use zproxy_protocol::sasl::{Credential, Credentials, Exchange, Mechanism, Progress, Refused, Terms, TokenMechanism, plain};
 
 /// LOGIN and SCRAM ask twice, the others once.
 const MAX_RESPONSES: usize = 2;
@@ -34,17 +34,21 @@ fn terms() -> Terms {
 
 /// Whatever a client said can be said to a backend, by a mechanism of its own kind.
 fn check(mechanism: Mechanism, said: &Credentials) {
-    assert_ne!(said.authzid.as_ref(), Some(&said.name));
+    let Some(name) = &said.name else {
+        return assert_eq!(mechanism, Mechanism::Token(TokenMechanism::OauthBearer));
+    };
+    assert_ne!(said.authzid.as_ref(), Some(name));
     let response = match &said.credential {
         Credential::Password(password) => {
             assert!(!password.expose().is_empty() && !password.expose().contains(&0));
             assert!(matches!(mechanism, Mechanism::Login | Mechanism::Plain));
-            plain(said.authzid.as_ref(), &said.name, password)
+            plain(said.authzid.as_ref(), name, password)
         }
         Credential::Scram(_) => panic!("an exchange is relayed"),
         Credential::Token(token) => {
             assert_eq!(mechanism, Mechanism::Token(token.mechanism()));
-            token.response(&said.name)
+            let _ = token.claim("email");
+            token.response(name)
         }
     };
     let mechanism = if mechanism == Mechanism::Login { Mechanism::Plain } else { mechanism };
@@ -55,7 +59,7 @@ fn check(mechanism: Mechanism, said: &Credentials) {
     match (&read.credential, &said.credential) {
         (Credential::Password(read), Credential::Password(said)) => assert_eq!(read.expose(), said.expose()),
         (Credential::Token(token), Credential::Token(_)) => {
-            assert_eq!(token.response(&read.name).expose(), response.expose());
+            assert_eq!(token.response(name).expose(), response.expose());
         }
         _ => panic!("a token became a password, or a password a token"),
     }

@@ -77,13 +77,14 @@ fn login(choice: u8, credential: u8) -> LoginAtBackend {
     LoginAtBackend {
         name: name("siti@tgg.net.id"),
         authzid: (choice & 4 != 0).then(|| name("budi@tgg.net.id")),
-        credential: match credential % 5 {
-            4 => scram(),
+        credential: Some(match credential % 5 {
             0 => Credential::Password(Secret::new(b"demo")),
             1 => Credential::Password(Secret::new(b"de\r\n \"\\\xe9mo")),
             2 => token(TokenMechanism::OauthBearer, b"bixhPXNpdGksAWF1dGg9QmVhcmVyIHQBAQ=="),
+            4 => scram(),
             _ => token(TokenMechanism::Xoauth2, b"dXNlcj1zaXRpAWF1dGg9QmVhcmVyIHQBAQ=="),
-        },
+        })
+        .filter(|_| credential & 8 == 0),
         forward: match choice >> 6 {
             0 => Forward::None,
             1 => Forward::Id,

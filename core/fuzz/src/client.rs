@@ -66,10 +66,10 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
             let secret = match &login.credential {
                 Credential::Password(password) => password.clone(),
                 Credential::Scram(first) => first.response(),
-                Credential::Token(token) => token.response(&login.name),
+                Credential::Token(token) => token.secret().clone(),
             };
             assert!(!secret.expose().is_empty() && !secret.expose().contains(&0));
-            assert_ne!(login.authzid.as_ref(), Some(&login.name));
+            assert!(login.authzid.is_none() || login.authzid != login.name);
             talk.logins.push(format!("{login:?} {}", secret.expose().escape_ascii()));
             match &login.credential {
                 Credential::Scram(first) => server.challenge(first.ask(terms()), out),
@@ -106,6 +106,7 @@ fn setting(protocol: &dyn Protocol, choice: u8) -> ServerSetting {
             _ => LoginOffer::Now,
         },
         shared: words.map(|&word| word.to_owned()).collect(),
+        passwords: choice & 8 == 0,
         bad_commands: 5,
         max_command: MAX_COMMAND,
         max_response: MAX_RESPONSE,

@@ -112,8 +112,8 @@ pub enum Step {
 /// What a client has proved nothing of yet: who it says it is.
 #[derive(Debug)]
 pub struct Login {
-    /// Whose credential it is (RFC 4616 authcid).
-    pub name: Name,
+    /// Whose credential it is (RFC 4616 authcid); none: it is for the credential to tell.
+    pub name: Option<Name>,
     /// Whom the client wants to act as, if it said so and it is another name (RFC 4616 authzid).
     pub authzid: Option<Name>,
     /// What is to prove it.
@@ -159,6 +159,8 @@ pub struct ServerSetting {
     /// The capability words, upper case, that every candidate backend offers; in SMTP with their parameters, a line of
     /// the EHLO reply each.
     pub shared: Arc<[String]>,
+    /// Whether there is a candidate backend that passwords lead to.
+    pub passwords: bool,
     /// Bad commands before the conversation ends.
     pub bad_commands: u32,
     /// Octets of one command, literals included.
@@ -168,10 +170,11 @@ pub struct ServerSetting {
 }
 
 impl ServerSetting {
-    /// Whether a client may log in by a mechanism: what carries no password, only where every candidate backend takes it.
+    /// Whether a client may log in by a mechanism: what carries no password, only where every candidate backend takes it,
+    /// and what carries one, where any does.
     pub(crate) fn offers(&self, mechanism: Mechanism) -> bool {
         match mechanism {
-            Mechanism::Login | Mechanism::Plain => true,
+            Mechanism::Login | Mechanism::Plain => self.passwords,
             Mechanism::Scram(mechanism) => self.shares(mechanism.capability()),
             Mechanism::Token(mechanism) => self.shares(mechanism.capability()),
         }
@@ -250,8 +253,8 @@ pub struct LoginAtBackend {
     pub name: Name,
     /// Whom to act as.
     pub authzid: Option<Name>,
-    /// The client's own.
-    pub credential: Credential,
+    /// The client's own, or a master user's; none: the backend believes us (SMTP XCLIENT with LOGIN).
+    pub credential: Option<Credential>,
     /// How the client's address is told, in the protocol.
     pub forward: Forward,
     /// About the client's connection.
@@ -303,8 +306,8 @@ pub struct Success {
 impl LoginAtBackend {
     /// The mechanism, and the response that it begins with, in base64. A token's message has room for one
     /// name: of whom to act as.
-    pub(crate) fn message(&self) -> (Mechanism, Secret) {
-        let Self { name, authzid, credential, .. } = self;
+    pub(crate) fn message(&self, credential: &Credential) -> (Mechanism, Secret) {
+        let Self { name, authzid, .. } = self;
         match credential {
             Credential::Password(password) => (Mechanism::Plain, sasl::plain(authzid.as_ref(), name, password)),
             Credential::Scram(first) => (Mechanism::Scram(first.mechanism()), first.response()),
@@ -322,6 +325,8 @@ pub enum Refusal {
     Cannot,
     /// A wrong password, an unknown user, a locked account: one text of ours for all.
     Credentials,
+    /// The password is the right one, and must be changed before it lets anybody in.
+    Expired,
     /// No fault of the client's; it shall keep its password and try later.
     Temporary,
     /// The backend's own meaning: a code and its text, of printable ASCII. In IMAP and POP3 the code is a response code
@@ -341,7 +346,7 @@ impl Refusal {
     /// Whether nothing but the credentials stands in the way: all such refusals take the same time.
     #[must_use]
     pub fn is_of_credentials(&self) -> bool {
-        matches!(self, Self::Credentials | Self::Token(_))
+        matches!(self, Self::Credentials | Self::Expired | Self::Token(_))
     }
 
     /// What a client that logged in by a token is to hear before it is refused; none: nothing.
@@ -349,7 +354,7 @@ impl Refusal {
         match self {
             Self::Credentials => Some(ErrorObject::of(mechanism)),
             Self::Token(object) => Some(object.clone()),
-            Self::Cannot | Self::Temporary | Self::Told { .. } => None,
+            Self::Cannot | Self::Expired | Self::Temporary | Self::Told { .. } => None,
         }
     }
 }

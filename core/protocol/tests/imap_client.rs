@@ -13,7 +13,7 @@ fn login(name: &str, password: &[u8]) -> LoginAtBackend {
     LoginAtBackend {
         name: Name::new(name.as_bytes()).unwrap(),
         authzid: None,
-        credential: Credential::Password(Secret::new(password)),
+        credential: Some(Credential::Password(Secret::new(password))),
         forward: Forward::None,
         client: ClientInfo {
             address: "[::ffff:192.0.2.7]:4711".parse().unwrap(),

@@ -25,7 +25,7 @@ fn setting(name: &str, password: &[u8], id: Vec<(String, Option<String>)>) -> Cl
         session_id: "s1".to_owned(),
         ttl: 5,
     };
-    let (name, credential) = (Name::new(name.as_bytes()).unwrap(), Credential::Password(Secret::new(password)));
+    let (name, credential) = (Name::new(name.as_bytes()).unwrap(), Some(Credential::Password(Secret::new(password))));
     let replay = Replay { id, ..Replay::default() };
     let login = LoginAtBackend { name, authzid: None, credential, forward: Forward::None, client, replay };
     ClientSetting { starttls: false, goal: Goal::Login(Box::new(login)) }
@@ -75,6 +75,7 @@ fn reads_our_greeting_and_our_answers() {
             hostname: "mail.test".into(),
             login,
             shared: shared.clone(),
+            passwords: true,
             bad_commands: 9,
             max_command: 99,
             max_response: 99,

@@ -17,6 +17,7 @@ fn setting(login: LoginOffer) -> ServerSetting {
         hostname: "mail.test".into(),
         login,
         shared,
+        passwords: true,
         bad_commands: 3,
         max_command: 8192,
         max_response: MAX_RESPONSE,
@@ -54,7 +55,8 @@ impl Conversation {
                         login.authzid.as_ref().map_or(String::new(), |authzid| format!("{} as ", authzid.as_str()));
                     let Credential::Password(password) = &login.credential else { panic!("no password: {login:?}") };
                     let password = password.expose().escape_ascii().to_string();
-                    let (name, mechanism, id) = (login.name.as_str(), login.mechanism, login.replay.id);
+                    let (name, mechanism, id) =
+                        (login.name.as_ref().unwrap().as_str(), login.mechanism, login.replay.id);
                     writeln!(self.heard, "<{mechanism} {authzid}{name} {password} {id:?}>").unwrap();
                     let mut out = Vec::new();
                     self.server.refuse(&Refusal::Credentials, Then::TryAgain, &mut out);

@@ -18,6 +18,7 @@ fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
         hostname: Arc::from("mail.tgg.net.id"),
         login,
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
+        passwords: true,
         bad_commands: 2,
         max_command: MAX_COMMAND,
         max_response: MAX_RESPONSE,
@@ -53,7 +54,11 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
             let Credential::Password(password) = &login.credential else { panic!("no password: {login:?}") };
             let password = String::from_utf8_lossy(password.expose()).into_owned();
             let utf8 = if login.replay.utf8 { " utf8" } else { "" };
-            talk.steps.push(format!("{} {authzid}|{}|{password}{utf8}", login.mechanism, login.name.as_str()));
+            talk.steps.push(format!(
+                "{} {authzid}|{}|{password}{utf8}",
+                login.mechanism,
+                login.name.as_ref().unwrap().as_str()
+            ));
             server.refuse(&Refusal::Credentials, Then::TryAgain, out);
         }
         Ok(step @ (Step::Abandoned | Step::Response(_))) => panic!("nothing was asked: {step:?}"),

@@ -15,6 +15,7 @@ fn plain(message: &[u8]) -> Result<(Option<String>, String, Vec<u8>), Refused> {
 fn done(progress: Progress) -> Result<(Option<String>, String, Vec<u8>), Refused> {
     match progress {
         Progress::Done(Credentials { authzid, name, credential: Credential::Password(password) }) => {
+            let name = name.unwrap();
             Ok((authzid.map(|name| name.as_str().into()), name.as_str().into(), password.expose().to_vec()))
         }
         other => panic!("no password: {other:?}"),

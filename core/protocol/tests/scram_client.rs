@@ -70,9 +70,9 @@ fn login(message: &str) -> LoginAtBackend {
     let exchange = Exchange::begin(Mechanism::Scram(ScramMechanism::Sha1));
     let Ok(Progress::Done(said)) = exchange.respond(STANDARD.encode(message).as_bytes()) else { panic!("no SCRAM") };
     LoginAtBackend {
-        name: said.name,
+        name: said.name.unwrap(),
         authzid: said.authzid,
-        credential: said.credential,
+        credential: Some(said.credential),
         forward: Forward::None,
         client: ClientInfo {
             address: "192.0.2.7:50123".parse().unwrap(),

@@ -76,6 +76,7 @@ impl Talk {
             hostname: "mail.test".into(),
             login: LoginOffer::Now,
             shared: Arc::from(["AUTH=SCRAM-SHA-256".to_owned(), "AUTH=SCRAM-SHA-1".to_owned()]),
+            passwords: true,
             bad_commands: 3,
             max_command: 8192,
             max_response: 8192,
@@ -121,7 +122,7 @@ fn first(step: Step) -> ScramFirst {
     match step {
         Step::Login(login) => match login.credential {
             Credential::Scram(first) => {
-                assert_eq!((login.name.as_str(), login.mechanism), ("user", "SCRAM-SHA-1"));
+                assert_eq!((login.name.as_ref().unwrap().as_str(), login.mechanism), ("user", "SCRAM-SHA-1"));
                 first
             }
             other => panic!("{other:?}"),

@@ -11,7 +11,7 @@ fn login(name: &str, password: &str) -> LoginAtBackend {
     LoginAtBackend {
         name: Name::new(name.as_bytes()).unwrap(),
         authzid: None,
-        credential: Credential::Password(Secret::new(password.as_bytes())),
+        credential: Some(Credential::Password(Secret::new(password.as_bytes()))),
         forward: Forward::None,
         client: ClientInfo {
             address: "192.0.2.7:50123".parse().unwrap(),

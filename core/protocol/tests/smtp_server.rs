@@ -15,6 +15,7 @@ fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
         hostname: Arc::from("mail.tgg.net.id"),
         login,
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
+        passwords: true,
         bad_commands: 3,
         max_command: 8192,
         max_response: 65_536,
@@ -50,7 +51,11 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
             let Credential::Password(password) = &login.credential else { panic!("no password: {login:?}") };
             let password = String::from_utf8_lossy(password.expose()).into_owned();
             let ehlo = login.replay.ehlo.as_deref().unwrap_or("-");
-            talk.steps.push(format!("{} {authzid}|{}|{password} {ehlo}", login.mechanism, login.name.as_str()));
+            talk.steps.push(format!(
+                "{} {authzid}|{}|{password} {ehlo}",
+                login.mechanism,
+                login.name.as_ref().unwrap().as_str()
+            ));
             server.refuse(&Refusal::Credentials, Then::TryAgain, out);
         }
         Ok(step @ (Step::Abandoned | Step::Response(_))) => panic!("nothing was asked: {step:?}"),

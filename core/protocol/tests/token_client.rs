@@ -75,9 +75,9 @@ fn login(mechanism: TokenMechanism, token: &str) -> LoginAtBackend {
     let exchange = Exchange::begin(Mechanism::Token(mechanism));
     let Ok(Progress::Done(said)) = exchange.respond(message(mechanism, token).as_bytes()) else { panic!("no token") };
     LoginAtBackend {
-        name: said.name,
+        name: said.name.unwrap(),
         authzid: None,
-        credential: said.credential,
+        credential: Some(said.credential),
         forward: Forward::None,
         client: ClientInfo {
             address: "192.0.2.7:50123".parse().unwrap(),
@@ -169,8 +169,8 @@ fn a_password_never_goes_by_a_mechanism_for_tokens() {
     for words in &ALL {
         let mut login = login(TokenMechanism::Xoauth2, "t");
         let Ok(Progress::Done(said)) = Exchange::begin(Mechanism::Plain).respond(b"AHNpdGkAZGVtbw==") else { panic!() };
-        login.credential = said.credential;
-        assert!(matches!(login.credential, Credential::Password(_)));
+        assert!(matches!(said.credential, Credential::Password(_)));
+        login.credential = Some(said.credential);
         let talk = Talk::open(words, &["OAUTHBEARER", "XOAUTH2"], login);
         assert!(!talk.heard.contains("AUTH"), "{}", talk.heard);
     }

@@ -9,7 +9,7 @@ use zproxy_protocol::pop3::Pop3;
 use zproxy_protocol::sasl::ErrorObject;
 use zproxy_protocol::smtp::Submission;
 use zproxy_protocol::{
-    Credential, Error, Input, LoginOffer, Protocol, Refusal, Server, ServerSetting, Step, Success, Then,
+    Credential, Error, Input, LoginOffer, Name, Protocol, Refusal, Server, ServerSetting, Step, Success, Then,
 };
 
 const MAX_RESPONSE: usize = 9000;
@@ -68,6 +68,7 @@ fn setting(shared: &[&str]) -> ServerSetting {
         hostname: "mail.test".into(),
         login: LoginOffer::Now,
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
+        passwords: true,
         bad_commands: 3,
         max_command: 8192,
         max_response: MAX_RESPONSE,
@@ -104,8 +105,11 @@ impl Talk {
             match step {
                 Ok(Step::More) => break,
                 Ok(Step::Login(login)) => {
+                    let nobody = Name::new(b"(nobody)").unwrap();
                     let message = match &login.credential {
-                        Credential::Token(token) => STANDARD.decode(token.response(&login.name).expose()).unwrap(),
+                        Credential::Token(token) => {
+                            STANDARD.decode(token.response(login.name.as_ref().unwrap_or(&nobody)).expose()).unwrap()
+                        }
                         Credential::Password(password) => password.expose().to_vec(),
                         Credential::Scram(first) => panic!("no token: {first:?}"),
                     };
@@ -237,12 +241,49 @@ fn mechanisms_are_listed_where_every_backend_takes_them() {
 }
 
 #[test]
-fn a_token_without_a_name_is_refused_in_clear_words() {
+fn a_token_may_come_without_a_name_by_oauthbearer_only() {
     for words in &ALL {
         let mut talk = Talk::new(words, Refusal::Temporary, Then::TryAgain);
-        talk.hear(&auth(words, "OAUTHBEARER", "n,,\x01auth=Bearer t\x01\x01"));
+        talk.hear(&auth(words, "XOAUTH2", "user=\x01auth=Bearer t\x01\x01"));
         assert!(talk.said.contains("response names no user beside the token"), "{}", talk.said);
         assert!(talk.logins.is_empty());
+        talk.hear(&auth(words, "OAUTHBEARER", "n,,\x01auth=Bearer t\x01\x01"));
+        assert_eq!(talk.logins, ["OAUTHBEARER n,a=(nobody),\\x01auth=Bearer t\\x01\\x01"]);
+    }
+}
+
+#[test]
+fn passwords_are_neither_offered_nor_taken_where_no_backend_takes_them() {
+    let asked = [
+        (&ALL[0], "a CAPABILITY\r\n", "LOGINDISABLED AUTH=XOAUTH2", "b LOGIN siti demo\r\n", "b NO [CANNOT] "),
+        (&ALL[0], "a NOOP\r\n", "a OK", "b LOGIN siti {4}\r\n", "b NO [CANNOT] "),
+        (&ALL[0], "a NOOP\r\n", "a OK", "b AUTHENTICATE PLAIN AHNpdGkAZGVtbw==\r\n", "b NO Unknown"),
+        (&ALL[1], "CAPA\r\n", "+OK\r\nSASL XOAUTH2\r\n", "USER siti\r\nPASS demo\r\n", "-ERR [SYS/PERM] no server"),
+        (&ALL[1], "NOOP\r\n", "+OK", "AUTH LOGIN\r\n", "-ERR unknown authentication mechanism"),
+        (&ALL[2], "EHLO h\r\n", "250 AUTH XOAUTH2\r\n", "AUTH PLAIN AHNpdGkAZGVtbw==\r\n", "504 5.5.4 "),
+    ];
+    for (words, asks, told, logs_in, refused) in asked {
+        let setting = ServerSetting { passwords: false, ..setting(&["AUTH=XOAUTH2"]) };
+        let mut server = words.protocol.server(setting);
+        let mut hear = |said: &str| {
+            let (mut input, mut out) = (Input::new(), Vec::new());
+            input.extend(said.as_bytes());
+            assert!(matches!(server.advance(&mut input, &mut out), Ok(Step::More)));
+            String::from_utf8(out).unwrap()
+        };
+        hear(words.hello);
+        let said = hear(asks);
+        assert!(said.contains(told) && !said.contains("PLAIN") && !said.contains("USER"), "{said}");
+        assert!(hear(logs_in).starts_with(refused), "{logs_in}");
+    }
+}
+
+#[test]
+fn a_password_that_has_expired_is_told_of() {
+    for (words, told) in ALL.iter().zip(["a NO [EXPIRED] ", "-ERR [AUTH] Password has", "535 5.7.8 Password has"]) {
+        let mut talk = Talk::new(words, Refusal::Expired, Then::TryAgain);
+        talk.hear(&auth(words, "PLAIN", "\0siti\0demo"));
+        assert!(talk.said.starts_with(told), "{}", talk.said);
     }
 }
 

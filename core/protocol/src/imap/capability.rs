@@ -74,9 +74,10 @@ pub(super) fn offered(setting: &ServerSetting) -> String {
     if setting.login != LoginOffer::Now {
         words.push("STARTTLS".into());
     }
-    if setting.login == LoginOffer::OnlyAfterTls {
+    if setting.login == LoginOffer::OnlyAfterTls || !setting.passwords {
         words.push("LOGINDISABLED".into());
-    } else {
+    }
+    if setting.login != LoginOffer::OnlyAfterTls {
         words.extend(setting.mechanisms().map(|mechanism| Cow::from(format!("AUTH={}", mechanism.name()))));
     }
     words.join(" ")
@@ -127,6 +128,7 @@ mod tests {
             hostname: "mail".into(),
             login,
             shared: Arc::from(shared),
+            passwords: true,
             bad_commands: 9,
             max_command: 99,
             max_response: 99,

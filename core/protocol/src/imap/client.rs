@@ -188,11 +188,12 @@ impl ImapClient {
         let tag = self.tag();
         let (mut login, id) = match &self.goal {
             Goal::Login(login) => {
-                let Some(unsent) = identity::log_in(login, &known, &tag)? else {
+                let unsent = identity::log_in(login, &known, &tag)?;
+                let (Some(unsent), Some(credential)) = (unsent, &login.credential) else {
                     self.enter(State::Over);
                     return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
                 };
-                let sent = Sent::new(&login.credential);
+                let sent = Sent::new(credential);
                 (Attempt { tag, unsent, sent, named: false }, identity::id(login, &known))
             }
             Goal::Probe => {

@@ -82,7 +82,8 @@ impl IdList {
     }
 }
 
-/// The login command under `tag`, in pieces; none: the backend does not take the mechanism of the client's token.
+/// The login command under `tag`, in pieces; none: the backend does not take the mechanism of the client's token, or
+/// there is nothing to say.
 ///
 /// # Errors
 /// The backend offers nothing that can carry this login.
@@ -91,11 +92,12 @@ pub(super) fn log_in(
     backend: &Capabilities,
     tag: &str,
 ) -> Result<Option<VecDeque<Secret>>, Error> {
-    let (mechanism, response) = login.message();
+    let Some(credential) = &login.credential else { return Ok(None) };
+    let (mechanism, response) = login.message(credential);
     if backend.takes(mechanism) {
         return Ok(Some(authenticate(mechanism, &response, backend, tag)));
     }
-    let Credential::Password(password) = &login.credential else { return Ok(None) };
+    let Credential::Password(password) = credential else { return Ok(None) };
     if login.authzid.is_some() {
         return Err(Error::BackendLacks("AUTH=PLAIN, which alone can carry an authorization identity"));
     }
@@ -182,7 +184,7 @@ mod tests {
         LoginAtBackend {
             name: Name::new(b"siti").unwrap(),
             authzid: None,
-            credential: Credential::Password(Secret::new(password)),
+            credential: Some(Credential::Password(Secret::new(password))),
             forward,
             client: ClientInfo {
                 address: "192.0.2.7:4711".parse().unwrap(),

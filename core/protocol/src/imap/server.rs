@@ -18,6 +18,7 @@ const MAX_TOLD: usize = 200;
 
 /// What a refusal of credentials says; never more.
 const FAILED: &str = "NO [AUTHENTICATIONFAILED] Authentication failed.";
+const NO_PASSWORDS: &str = "NO [CANNOT] No server here takes passwords.";
 const PRIVACY_REQUIRED: &str = "NO [PRIVACYREQUIRED] Use TLS first; a password that was sent without it is not safe.";
 
 /// Faces a client.
@@ -74,13 +75,18 @@ impl ImapServer {
                 self.obey(tag, command, input, out)
             }
             Ok(Read::Literal { tag: Some(_), verb: Verb::Id }) => self.let_in(reader, out),
-            Ok(Read::Literal { tag: Some(_), verb: Verb::Login }) if self.may_log_in() => self.let_in(reader, out),
+            Ok(Read::Literal { tag: Some(_), verb: Verb::Login }) if self.may_log_in() && self.setting.passwords => {
+                self.let_in(reader, out)
+            }
             Ok(Read::Literal { tag, verb }) => {
                 reader.drop_command(input);
                 match (tag, verb) {
                     (None, _) => self.bad(None, Refused::Tag, out),
                     // Refused now, the password is never sent.
-                    (tag, Verb::Login) => self.refuse_command(tag.as_ref(), PRIVACY_REQUIRED, out),
+                    (tag, Verb::Login) if !self.may_log_in() => {
+                        self.refuse_command(tag.as_ref(), PRIVACY_REQUIRED, out)
+                    }
+                    (tag, Verb::Login) => self.refuse_command(tag.as_ref(), NO_PASSWORDS, out),
                     (tag, Verb::Other) => self.bad(tag.as_ref(), Refused::Unknown, out),
                     (tag, _) => self.bad(tag.as_ref(), Refused::Syntax, out),
                 }
@@ -104,6 +110,7 @@ impl ImapServer {
             Command::Authenticate { .. } | Command::Login { .. } if !self.may_log_in() => {
                 self.refuse_command(Some(&tag), PRIVACY_REQUIRED, out)
             }
+            Command::Login { .. } if !self.setting.passwords => self.refuse_command(Some(&tag), NO_PASSWORDS, out),
             Command::Authenticate { mechanism, initial } => self.authenticate(tag, mechanism, initial.as_ref(), out),
             Command::Capability => {
                 out.extend(format!("* CAPABILITY {}\r\n", capability::offered(&self.setting)).into_bytes());
@@ -116,7 +123,7 @@ impl ImapServer {
             }
             Command::Login { name, password } => {
                 let credential = Credential::Password(password);
-                Ok(Some(self.decide(tag, "LOGIN", Credentials { authzid: None, name, credential })))
+                Ok(Some(self.decide(tag, "LOGIN", Credentials { authzid: None, name: Some(name), credential })))
             }
             Command::Logout => {
                 self.goodbye("Logging out", out);
@@ -343,6 +350,7 @@ fn refusal_text(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Cannot => "NO [CANNOT] The server of this mailbox does not take this mechanism.".to_owned(),
         Refusal::Credentials | Refusal::Token(_) => FAILED.to_owned(),
+        Refusal::Expired => "NO [EXPIRED] Password has expired.".to_owned(),
         Refusal::Temporary => "NO [UNAVAILABLE] Temporary failure, try again later.".to_owned(),
         Refusal::Told { code, text } => {
             let mut code: String = printable(code.as_bytes(), MAX_TOLD);

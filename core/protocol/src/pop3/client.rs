@@ -132,12 +132,13 @@ impl Pop3Client {
 
     fn authenticate(&mut self, capabilities: &Capabilities, out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
         let Goal::Login(login) = &self.goal else { return Ok(None) };
-        let (mechanism, response) = login.message();
+        let Some(credential) = &login.credential else { return Ok(Some(ClientStep::Refused(Refusal::Cannot))) };
+        let (mechanism, response) = login.message(credential);
         if capabilities.takes(mechanism) {
-            self.state = auth(&login.credential, mechanism, response, out);
+            self.state = auth(credential, mechanism, response, out);
             return Ok(None);
         }
-        let Credential::Password(password) = &login.credential else {
+        let Credential::Password(password) = credential else {
             return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
         };
         let fits_in_a_line = !password.expose().iter().any(|octet| b"\r\n".contains(octet));

@@ -35,6 +35,8 @@ pub(super) enum Bad {
     Mechanism,
     #[error(transparent)]
     Name(#[from] BadName),
+    #[error("[SYS/PERM] no server here takes passwords")]
+    NoPasswords,
     #[error("a line holds no NUL")]
     Nul,
     #[error("say USER first")]
@@ -161,6 +163,7 @@ mod tests {
             hostname: "mail".into(),
             login: crate::LoginOffer::Now,
             shared: [].into(),
+            passwords: true,
             bad_commands: 9,
             max_command,
             max_response,

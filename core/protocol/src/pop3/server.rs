@@ -85,6 +85,9 @@ impl Pop3Server {
             }
             Command::User(name) => {
                 self.may_log_in()?;
+                if !self.setting.passwords {
+                    return Err(Bad::NoPasswords);
+                }
                 self.state = State::User(name);
                 out.extend_from_slice(b"+OK\r\n");
             }
@@ -116,7 +119,7 @@ impl Pop3Server {
         match std::mem::take(&mut self.state) {
             State::User(name) => {
                 let credential = Credential::Password(password);
-                Ok(self.login("USER", Credentials { authzid: None, name, credential }))
+                Ok(self.login("USER", Credentials { authzid: None, name: Some(name), credential }))
             }
             _ => Err(Bad::PassBeforeUser),
         }
@@ -132,7 +135,7 @@ impl Pop3Server {
             out.extend_from_slice(b"STLS\r\n");
         }
         if self.setting.login != LoginOffer::OnlyAfterTls {
-            out.extend_from_slice(b"USER\r\nSASL");
+            out.extend_from_slice(if self.setting.passwords { b"USER\r\nSASL" } else { b"SASL" });
             for mechanism in self.setting.mechanisms() {
                 out.extend_from_slice(format!(" {}", mechanism.name()).as_bytes());
             }
@@ -256,6 +259,7 @@ impl Server for Pop3Server {
                 "-ERR [SYS/PERM] The server of this mailbox does not take this mechanism.\r\n".to_owned()
             }
             Refusal::Credentials | Refusal::Token(_) => FAILED.to_owned(),
+            Refusal::Expired => "-ERR [AUTH] Password has expired.\r\n".to_owned(),
             Refusal::Temporary => "-ERR [SYS/TEMP] Temporary failure, please try again later.\r\n".to_owned(),
             Refusal::Told { code, text } if code.is_empty() => format!("-ERR {text}\r\n"),
             Refusal::Told { code, text } => format!("-ERR [{code}] {text}\r\n"),

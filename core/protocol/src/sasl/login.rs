@@ -13,5 +13,5 @@ pub(super) fn name(message: &[u8]) -> Result<Name, Refused> {
 }
 
 pub(super) fn password(name: Name, message: &[u8]) -> Result<Credentials, Refused> {
-    Ok(Credentials { authzid: None, name, credential: checked(message)? })
+    Ok(Credentials { authzid: None, name: Some(name), credential: checked(message)? })
 }

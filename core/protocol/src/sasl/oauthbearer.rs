@@ -21,12 +21,13 @@ pub(super) fn parse(message: &[u8]) -> Result<Credentials, Refused> {
     Ok(Credentials { authzid: None, name, credential: Credential::Token(token) })
 }
 
-/// The name of `n,a=NAME,`: no channel binding, for the channel that a client would bind to is not the backend's.
-fn header(header: &[u8]) -> Result<Name, Refused> {
+/// The name of `n,a=NAME,`, which `n,,` leaves to the token: no channel binding, for the channel that a client would
+/// bind to is not the backend's.
+fn header(header: &[u8]) -> Result<Option<Name>, Refused> {
     let rest = header.strip_prefix(b"n,").or_else(|| header.strip_prefix(b"y,")).ok_or(MALFORMED)?;
     match rest.strip_suffix(b",").ok_or(MALFORMED)? {
-        [] | b"a=" => Err(Refused::Nameless),
-        [b'a', b'=', name @ ..] => Name::new(&unescape(name).ok_or(MALFORMED)?).map_err(Refused::Name),
+        [] | b"a=" => Ok(None),
+        [b'a', b'=', name @ ..] => Name::new(&unescape(name).ok_or(MALFORMED)?).map(Some).map_err(Refused::Name),
         _ => Err(MALFORMED),
     }
 }

@@ -23,5 +23,5 @@ pub(super) fn parse(message: &[u8]) -> Result<Credentials, Refused> {
         [] => None,
         octets => Some(Name::new(octets).map_err(Refused::Name)?).filter(|authzid| *authzid != name),
     };
-    Ok(Credentials { authzid, name, credential: password(secret)? })
+    Ok(Credentials { authzid, name: Some(name), credential: password(secret)? })
 }

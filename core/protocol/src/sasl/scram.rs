@@ -119,7 +119,7 @@ pub(super) fn parse(mechanism: ScramMechanism, message: &[u8]) -> Result<Credent
         binding: format!("c={},r=", STANDARD.encode(header)).into_bytes().into(),
         nonce: nonce.into(),
     };
-    Ok(Credentials { authzid, name, credential: Credential::Scram(first) })
+    Ok(Credentials { authzid, name: Some(name), credential: Credential::Scram(first) })
 }
 
 /// Where the message behind the GS2 header begins.

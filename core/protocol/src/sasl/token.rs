@@ -1,7 +1,6 @@
-//! A bearer token (RFC 6750) and the two mechanisms that carry one. It is the backend that checks it: nothing here reads
-//! what it says.
+//! A bearer token (RFC 6750) and the two mechanisms that carry one. Others check it: nothing here trusts what it says.
 
-use super::{Refused, oauthbearer, xoauth2};
+use super::{Refused, claim, oauthbearer, xoauth2};
 use crate::{Name, Secret};
 
 /// A mechanism that carries a token.
@@ -45,7 +44,7 @@ impl TokenMechanism {
     }
 }
 
-/// A token as a client gave it. It cannot be had out again but within the message of its own mechanism.
+/// A token as a client gave it. To a backend it goes within the message of its own mechanism only.
 #[derive(Clone, Debug)]
 pub struct Token {
     mechanism: TokenMechanism,
@@ -66,6 +65,19 @@ impl Token {
             TokenMechanism::OauthBearer => oauthbearer::response(name, &self.secret),
             TokenMechanism::Xoauth2 => xoauth2::response(name, &self.secret),
         }
+    }
+
+    /// For whoever is asked to check it.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The name that it claims to be of, where it is a JWT and says so. Anybody can make one that says any: it leads the
+    /// way to who checks the token, and proves nothing.
+    #[must_use]
+    pub fn claim(&self, claim: &str) -> Option<Name> {
+        claim::name(self.secret.expose(), claim)
     }
 
     /// Reads what HTTP would have as its Authorization (RFC 6750, section 2.1).

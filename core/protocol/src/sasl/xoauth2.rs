@@ -14,7 +14,7 @@ pub(super) fn parse(message: &[u8]) -> Result<Credentials, Refused> {
     }
     Ok(Credentials {
         authzid: None,
-        name: Name::new(name).map_err(Refused::Name)?,
+        name: Some(Name::new(name).map_err(Refused::Name)?),
         credential: Credential::Token(Token::from_authorization(TokenMechanism::Xoauth2, authorization)?),
     })
 }

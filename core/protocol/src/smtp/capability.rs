@@ -36,7 +36,7 @@ pub(super) fn offered(setting: &ServerSetting) -> Vec<String> {
     if setting.login != LoginOffer::Now {
         lines.push("STARTTLS".to_owned());
     }
-    if setting.login != LoginOffer::OnlyAfterTls {
+    if setting.login != LoginOffer::OnlyAfterTls && setting.mechanisms().next().is_some() {
         lines.push(setting.mechanisms().fold("AUTH".to_owned(), |line, mechanism| line + " " + mechanism.name()));
     }
     lines
@@ -138,6 +138,7 @@ mod tests {
             hostname: "mail".into(),
             login,
             shared: lines(shared).into(),
+            passwords: true,
             bad_commands: 9,
             max_command: 99,
             max_response: 99,

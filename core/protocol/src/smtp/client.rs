@@ -84,7 +84,7 @@ impl SmtpClient {
                 }
                 return Ok(None);
             }
-            (State::Auth(responses), 235) if responses.may_succeed() => return Ok(Some(self.success(reply))),
+            (State::Auth(responses), 235) if responses.may_succeed() => return Ok(Some(self.success(reply.text()))),
             (State::Auth(responses), 400..) => {
                 return Ok(Some(ClientStep::Refused(responses.refusal(reply.refusal()))));
             }
@@ -120,7 +120,7 @@ impl SmtpClient {
                 return Ok(Some(ClientStep::Probed(capabilities.into_lines())));
             }
             Goal::Login(login) if self.xclient => {
-                let mut lines: VecDeque<_> = xclient::lines(login, &capabilities.parameters("XCLIENT")).into();
+                let mut lines: VecDeque<_> = xclient::lines(login, &capabilities.parameters("XCLIENT"))?.into();
                 let first = lines.pop_front().ok_or(Error::BackendLacks("XCLIENT"))?;
                 out.extend_from_slice(first.as_bytes());
                 self.xclient = false;
@@ -129,7 +129,12 @@ impl SmtpClient {
             Goal::Login(login) => {
                 let guarded = capabilities.has("XCLIENT") || capabilities.has("XFORWARD");
                 self.guard = guarded.then(|| Guard::new(capabilities.has("CHUNKING")));
-                match authenticate(login, &capabilities, out)? {
+                let Some(credential) = &login.credential else {
+                    // It was told who logs in, and has taken it. Whom nobody told it of is not logged in.
+                    let told = login.forward == Forward::Xclient;
+                    return if told { Ok(Some(self.success(b""))) } else { Err(Error::BackendLacks("XCLIENT LOGIN")) };
+                };
+                match authenticate(login, credential, &capabilities, out)? {
                     Some(responses) => State::Auth(responses),
                     None => return Ok(Some(ClientStep::Refused(Refusal::Cannot))),
                 }
@@ -138,8 +143,8 @@ impl SmtpClient {
         Ok(None)
     }
 
-    fn success(&mut self, reply: &Reply) -> ClientStep {
-        ClientStep::Success(Success { before: Vec::new(), text: reply.text().to_vec(), guard: self.guard.take() })
+    fn success(&mut self, text: &[u8]) -> ClientStep {
+        ClientStep::Success(Success { before: Vec::new(), text: text.to_vec(), guard: self.guard.take() })
     }
 
     fn hops(&self) -> Result<(), Error> {
@@ -153,15 +158,16 @@ impl SmtpClient {
 /// Begins the login; none: the backend cannot carry it.
 fn authenticate(
     login: &LoginAtBackend,
+    credential: &Credential,
     capabilities: &Capabilities,
     out: &mut Vec<u8>,
 ) -> Result<Option<Responses>, Error> {
-    let (mechanism, response) = login.message();
+    let (mechanism, response) = login.message(credential);
     if capabilities.takes(mechanism) {
         let at_once = auth(mechanism, &response, out);
-        return Ok(Some(Responses::single(&login.credential, response, at_once)));
+        return Ok(Some(Responses::single(credential, response, at_once)));
     }
-    let Credential::Password(password) = &login.credential else { return Ok(None) };
+    let Credential::Password(password) = credential else { return Ok(None) };
     if login.authzid.is_some() {
         return Err(Error::BackendLacks("AUTH PLAIN"));
     }

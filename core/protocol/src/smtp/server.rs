@@ -274,6 +274,8 @@ impl Server for SmtpServer {
         match refusal {
             Refusal::Cannot => say(out, "504 5.5.4 The server of this mailbox does not take this mechanism."),
             Refusal::Credentials | Refusal::Token(_) => say(out, FAILED),
+            // No code says it, but that of a wrong password has clients ask for another.
+            Refusal::Expired => say(out, "535 5.7.8 Password has expired."),
             Refusal::Temporary => say(out, &format!("{TEMPORARY} Temporary failure, please try again later.")),
             Refusal::Told { code, text } => {
                 let code = if code.is_empty() { TEMPORARY } else { code };

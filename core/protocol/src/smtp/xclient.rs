@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::LoginAtBackend;
+use crate::{Error, LoginAtBackend};
 
 /// Octets of a line, CRLF included.
 const MAX_LINE: usize = 512;
@@ -16,15 +16,24 @@ const COMMAND: &str = "XCLIENT";
 /// The lines that tell a backend of the client, CRLF included; `listed` are the attributes it takes. Empty: it does not
 /// take the address.
 ///
-/// The address and the name come last: after them we are the client, whom the backend may not allow another XCLIENT.
-pub(super) fn lines(login: &LoginAtBackend, listed: &[&str]) -> Vec<String> {
+/// The address and the name come last: after them we are the client, whom the backend may not allow another XCLIENT. So
+/// does who logs in: Postfix forgets it at the next XCLIENT.
+///
+/// # Errors
+/// The backend must be told who logs in, and cannot be.
+pub(super) fn lines(login: &LoginAtBackend, listed: &[&str]) -> Result<Vec<String>, Error> {
     let taken = |(name, value): (&str, String)| {
         (listed.contains(&name) && !value.is_empty() && value.len() <= MAX_VALUE).then(|| format!(" {name}={value}"))
     };
     if !listed.contains(&"ADDR") {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let last: String = identity(login).into_iter().filter_map(taken).collect();
+    let mut last: String = identity(login).into_iter().filter_map(taken).collect();
+    // A backend that hears LOGIN takes the client for logged in: whoever has a credential to show is not told of.
+    if login.credential.is_none() {
+        let told = taken(("LOGIN", xtext(login.name.as_str()))).ok_or(Error::BackendLacks("XCLIENT LOGIN"))?;
+        last.insert_str(0, &told);
+    }
     let mut lines = Vec::new();
     let mut line = COMMAND.to_owned();
     for attribute in circumstances(login).into_iter().filter_map(taken).chain([last]) {
@@ -34,10 +43,9 @@ pub(super) fn lines(login: &LoginAtBackend, listed: &[&str]) -> Vec<String> {
         line.push_str(&attribute);
     }
     lines.push(line + "\r\n");
-    lines
+    Ok(lines)
 }
 
-/// LOGIN is never among them: a backend that hears it takes the client for logged in.
 fn circumstances(login: &LoginAtBackend) -> [(&'static str, String); 8] {
     let client = &login.client;
     let session = Some(client.session_id.as_str()).filter(|id| id.len() <= MAX_SESSION_ID);
@@ -91,7 +99,7 @@ mod tests {
         LoginAtBackend {
             name: Name::new(b"siti").unwrap(),
             authzid: None,
-            credential: Credential::Password(Secret::new(b"demo")),
+            credential: Some(Credential::Password(Secret::new(b"demo"))),
             forward: Forward::Xclient,
             client: ClientInfo {
                 address: "[::ffff:192.0.2.7]:50123".parse().unwrap(),
@@ -105,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_is_told_what_it_lists_and_never_who_logs_in() {
+    fn a_backend_is_told_what_it_lists_and_not_who_logs_in_by_a_credential() {
         let expected = "XCLIENT PROTO=ESMTP HELO=a+2Bb+3Dc PORT=50123 DESTADDR=IPV6:2001:db8::1 DESTPORT=587 \
             NAME=[UNAVAILABLE] REVERSE_NAME=[UNAVAILABLE] ADDR=192.0.2.7\r\n";
-        assert_eq!(lines(&login("a+b=c", "mail"), POSTFIX), [expected]);
+        assert_eq!(lines(&login("a+b=c", "mail"), POSTFIX).unwrap(), [expected]);
         let dovecot = &["ADDR", "SESSION", "TTL", "DESTNAME", "TIMEOUT", "LOGIN"];
         let expected = "XCLIENT DESTNAME=mail SESSION=a+2Bb TTL=3 ADDR=192.0.2.7\r\n";
-        assert_eq!(lines(&login("a", "mail"), dovecot), [expected]);
-        assert!(lines(&login("a", "mail"), &["NAME", "HELO"]).is_empty());
+        assert_eq!(lines(&login("a", "mail"), dovecot).unwrap(), [expected]);
+        assert!(lines(&login("a", "mail"), &["NAME", "HELO"]).unwrap().is_empty());
     }
 
     #[test]
@@ -120,7 +128,7 @@ mod tests {
         let all = [POSTFIX, &["DESTNAME", "SESSION", "TTL"]].concat();
         for length in 1..=255 {
             let name = "x".repeat(length);
-            let lines = lines(&login(&name, &name), &all);
+            let lines = lines(&login(&name, &name), &all).unwrap();
             assert!(lines.iter().all(|line| line.len() <= MAX_LINE && line.ends_with("\r\n")), "{lines:?}");
             let (last, before) = lines.split_last().unwrap();
             assert!(last.contains(" NAME=[UNAVAILABLE] ") && last.ends_with(" ADDR=192.0.2.7\r\n"), "{lines:?}");
@@ -130,8 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn who_logs_in_without_a_credential_is_told_in_the_last_line_or_it_fails() {
+        let named = |octets: &[u8]| LoginAtBackend {
+            name: Name::new(octets).unwrap(),
+            credential: None,
+            ..login(&"x".repeat(255), &"y".repeat(255))
+        };
+        let told = lines(&named(b"siti=x+y@tgg.net.id"), POSTFIX).unwrap();
+        let expected = " LOGIN=siti+3Dx+2By@tgg.net.id NAME=[UNAVAILABLE] REVERSE_NAME=[UNAVAILABLE] \
+            ADDR=192.0.2.7\r\n";
+        assert!(told.last().unwrap().ends_with(expected), "{told:?}");
+        assert_eq!(told.concat().matches("LOGIN=").count(), 1);
+        assert!(lines(&named(&[b'a'; MAX_VALUE]), POSTFIX).unwrap().iter().all(|line| line.len() <= MAX_LINE));
+        for (name, listed) in [(&[b'a'; MAX_VALUE + 1][..], POSTFIX), (b"siti", &["ADDR", "NAME"])] {
+            assert_eq!(lines(&named(name), listed), Err(Error::BackendLacks("XCLIENT LOGIN")));
+        }
+    }
+
+    #[test]
     fn a_value_too_long_is_left_out() {
-        assert!(!lines(&login(&"=".repeat(86), "mail"), POSTFIX).concat().contains("HELO"));
+        assert!(!lines(&login(&"=".repeat(86), "mail"), POSTFIX).unwrap().concat().contains("HELO"));
     }
 
     #[test]
