@@ -287,7 +287,16 @@ def test_every_field_of_the_schema_has_a_reader() -> None:
 
 def test_exactly_the_secrets_are_marked() -> None:
     secrets = {field.name for field in _fields(config_pb2.Config.DESCRIPTOR) if field.GetOptions().debug_redact}
-    assert secrets == {"bearer_token", "bind_password", "client_secret", "salt_key", "seal_key", "secret", "value"}
+    assert secrets == {
+        "bearer_token",
+        "bind_password",
+        "client_secret",
+        "password",
+        "salt_key",
+        "seal_key",
+        "secret",
+        "value",
+    }
 
 
 def _fields(message: Descriptor) -> list[FieldDescriptor]:

@@ -227,6 +227,7 @@ class Config(_message.Message):
     DEFAULTS_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
+    MASTER_USERS_FIELD_NUMBER: _builtins.int
     NGINX_LOOKUP_FIELD_NUMBER: _builtins.int
     TLS_FIELD_NUMBER: _builtins.int
     CERTIFICATE_DIRECTORIES_FIELD_NUMBER: _builtins.int
@@ -305,6 +306,10 @@ class Config(_message.Message):
         """
 
     @_builtins.property
+    def master_users(self) -> _containers.RepeatedCompositeFieldContainer[Global___MasterUser]:
+        """[edge] Who logs in at backends whose `login_style` is verify_then_master, each for all of its clients."""
+
+    @_builtins.property
     def nginx_lookup(self) -> Global___NginxLookup:
         """[control] Answers nginx's and Zimbra's proxies, so that they route as we do; unset: nobody listens."""
 
@@ -324,7 +329,7 @@ class Config(_message.Message):
 
     @_builtins.property
     def sasl(self) -> Global___Sasl:
-        """[edge]"""
+        """[edge] How clients may prove who they are."""
 
     def __init__(
         self,
@@ -347,6 +352,7 @@ class Config(_message.Message):
         defaults: _pool_pb2.Defaults | None = ...,
         threads: _builtins.int = ...,
         verify: Global___VerifySettings | None = ...,
+        master_users: _abc.Iterable[Global___MasterUser] | None = ...,
         nginx_lookup: Global___NginxLookup | None = ...,
         tls: Global___Tls | None = ...,
         certificate_directories: _abc.Iterable[Global___CertificateDirectory] | None = ...,
@@ -355,11 +361,43 @@ class Config(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "master_users", b"master_users", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Config: _TypeAlias = Config  # noqa: Y015
+
+@_typing.final
+class MasterUser(_message.Message):
+    """A user of backends that may log in as anybody (Dovecot: a passdb with `master = yes`; PLAIN with an authorization
+    identity must be let through). Whoever has its password reads all mail: give it a long random one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What endpoints call it by (`master_user`). Unique. Required."""
+    user: _builtins.str
+    """The name to log in with. Required."""
+    password: _builtins.str
+    """Secret. Required."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        user: _builtins.str = ...,
+        password: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "password", b"password", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MasterUser: _TypeAlias = MasterUser  # noqa: Y015
 
 @_typing.final
 class Listener(_message.Message):
@@ -372,6 +410,7 @@ class Listener(_message.Message):
     ALPN_FIELD_NUMBER: _builtins.int
     PROXY_PROTOCOL_FROM_FIELD_NUMBER: _builtins.int
     PLAINTEXT_OK_FIELD_NUMBER: _builtins.int
+    MASTER_LOGINS_FROM_FIELD_NUMBER: _builtins.int
     CLIENT_CERTIFICATES_FIELD_NUMBER: _builtins.int
     TLS_MIN_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -397,6 +436,12 @@ class Listener(_message.Message):
         """
 
     @_builtins.property
+    def master_logins_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Networks, in CIDR form, whose clients may log in as `user*master` where the login style is replay: the backend of
+        `user` hears the whole of it. From elsewhere it is refused like a wrong password. Empty: nobody may.
+        """
+
+    @_builtins.property
     def client_certificates(self) -> Global___ClientCertificates:
         """Clients show certificates; unset: they are not asked for one. Sessions of this listener get no tickets."""
 
@@ -410,12 +455,13 @@ class Listener(_message.Message):
         alpn: Global___Alpn.ValueType = ...,
         proxy_protocol_from: _abc.Iterable[_builtins.str] | None = ...,
         plaintext_ok: _builtins.bool = ...,
+        master_logins_from: _abc.Iterable[_builtins.str] | None = ...,
         client_certificates: Global___ClientCertificates | None = ...,
         tls_min_version: Global___TlsVersion.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["client_certificates", b"client_certificates"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "alpn", b"alpn", "client_certificates", b"client_certificates", "name", b"name", "plaintext_ok", b"plaintext_ok", "protocol", b"protocol", "proxy_protocol_from", b"proxy_protocol_from", "tls", b"tls", "tls_min_version", b"tls_min_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "alpn", b"alpn", "client_certificates", b"client_certificates", "master_logins_from", b"master_logins_from", "name", b"name", "plaintext_ok", b"plaintext_ok", "protocol", b"protocol", "proxy_protocol_from", b"proxy_protocol_from", "tls", b"tls", "tls_min_version", b"tls_min_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -599,7 +645,9 @@ class Limits(_message.Message):
     cached_routes: _builtins.int
     """Routes kept in the edge; unset: 1000000."""
     pending_lookups: _builtins.int
-    """Look-ups under way or waiting; beyond it a login gets a temporary failure; unset: 10000."""
+    """Look-ups under way or waiting, and as many credentials that wait to be verified; beyond it a login gets a temporary
+    failure; unset: 10000.
+    """
     @_builtins.property
     def trusted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Networks exempt from limits a client address, in CIDR form."""
@@ -630,8 +678,13 @@ class Sasl(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    TOKEN_CLAIM_FIELD_NUMBER: _builtins.int
     MAX_LINE_FIELD_NUMBER: _builtins.int
     SALT_KEY_FIELD_NUMBER: _builtins.int
+    token_claim: _builtins.str
+    """The claim of a JWT that names its account, for a client whose OAUTHBEARER names none: it only leads to the backend
+    or verifier that checks the token; empty: email.
+    """
     max_line: _builtins.int
     """Octets of one line of an exchange, its initial response with the command included; unset: 64KiB. SMTP has 12288
     whatever this is (RFC 4954), and beyond them says `500 5.5.6`.
@@ -644,12 +697,13 @@ class Sasl(_message.Message):
     def __init__(
         self,
         *,
+        token_claim: _builtins.str = ...,
         max_line: _builtins.int = ...,
         salt_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_line", b"max_line", "salt_key", b"salt_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_line", b"max_line", "salt_key", b"salt_key", "token_claim", b"token_claim"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -670,6 +724,7 @@ class Timeouts(_message.Message):
     AUTH_FAILURE_DELAY_FIELD_NUMBER: _builtins.int
     TCP_USER_FIELD_NUMBER: _builtins.int
     SHUTDOWN_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def login(self) -> _duration_pb2.Duration:
         """From accept to login, in all; unset: 60s."""
@@ -714,6 +769,10 @@ class Timeouts(_message.Message):
     def shutdown(self) -> _duration_pb2.Duration:
         """How long sessions may go on after SIGTERM; unset: 5s."""
 
+    @_builtins.property
+    def verify(self) -> _duration_pb2.Duration:
+        """Until control has verified a client's credential; unset: 5s."""
+
     def __init__(
         self,
         *,
@@ -728,10 +787,11 @@ class Timeouts(_message.Message):
         auth_failure_delay: _duration_pb2.Duration | None = ...,
         tcp_user: _duration_pb2.Duration | None = ...,
         shutdown: _duration_pb2.Duration | None = ...,
+        verify: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "login", b"login", "lookup", b"lookup", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "login", b"login", "lookup", b"lookup", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "login", b"login", "lookup", b"lookup", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "login", b"login", "lookup", b"lookup", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@
 //! its value and the mend. A live session keeps the value it began with; a reload makes a new one.
 
 mod listener;
+mod master;
 mod sasl;
 mod settings;
 mod tls;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use prost::Message as _;
 
 pub use listener::{ClientCertificates, Listener, ListenerTls, TlsVersion};
+pub use master::{MasterUser, MasterUsers};
 pub use sasl::Sasl;
 pub use settings::{Api, Health, Limits, Network, Networks, Records, Timeouts};
 pub use tls::{BackendTls, Certificate, Tls};
@@ -32,6 +34,8 @@ pub struct Config {
     pub listeners: Vec<Arc<Listener>>,
     /// Shown to clients.
     pub certificates: Vec<Certificate>,
+    /// Who logs in at backends that leave it to us to know the client.
+    pub master_users: MasterUsers,
     /// Where further ones lie, by name.
     pub certificate_directories: Vec<PathBuf>,
     /// Of TLS with clients and backends alike.
@@ -102,6 +106,7 @@ impl Config {
         let config = Self {
             hostname: Arc::from(message.hostname.as_str()),
             listeners,
+            master_users: MasterUsers::check(message.master_users, &mut faults),
             certificates: tls::certificates(message.certificates, &mut faults),
             certificate_directories: tls::directories(&message.certificate_directories, &mut faults),
             tls: Tls::check(&message.tls.unwrap_or_default()),

@@ -1,17 +1,22 @@
 //! The tasks that talk to the control plane: pool, routes and kicks come in, questions, health and sessions go out.
 //!
-//! There are three gRPC streams, each on its own connection and each kept up for ever: `watch`, `lookup` and `sessions`.
+//! There are four gRPC streams, each on its own connection and each kept up for ever: `watch`, `lookup`, `verify` (where
+//! control verifies anything) and `sessions`.
 //! Beside them backends are probed and their names resolved. Without control the edge serves on with the last good pool
 //! and the routes it knows.
 
+mod batches;
 mod connect;
 mod lookup;
 mod sessions;
+mod verify;
 mod watch;
 
 use std::sync::Arc;
 
 use tokio::task::LocalSet;
+
+pub(crate) use batches::Batch;
 
 use crate::pool::{probe, resolve};
 use crate::server::Shared;
@@ -22,6 +27,7 @@ pub async fn run(shared: Arc<Shared>) {
         tokio::join!(
             watch::run(&shared),
             lookup::run(&shared),
+            verify::run(&shared),
             sessions::run(&shared),
             resolve::run(&shared.pools),
             probe::run(&shared),

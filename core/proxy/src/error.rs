@@ -103,15 +103,32 @@ pub enum Error {
     /// The control plane did not answer in time.
     #[error("control plane did not answer the look-up in time")]
     LookupTimeout,
+    /// A client that said `user*master` and may not.
+    #[error("user*master logins are for clients from the listener's master_logins_from, at backends of style replay")]
+    MasterLogin,
+    /// The backend refused our master user.
+    #[error("backend refused our master user {0}: is its password right, and may it act as this account?")]
+    MasterRefused(Box<str>),
+    /// A token that names no account, and that nothing here can read.
+    #[error("token names no account, and control verifies no tokens")]
+    Nameless,
     /// The account has no home and the pool no default for the service.
     #[error("account has no home, and the pool no default for {0}: set one with `zproxy pool defaults`")]
     NoHome(&'static str),
     /// Control has never given this edge a pool.
     #[error("no pool: control has not given one yet, and none is kept in the state directory")]
     NoPool,
+    /// Control proves no credentials of this kind.
+    #[error("login style needs proof, and control verifies no {0}: give it a verifier, or change the login style")]
+    NoVerifier(&'static str),
     /// The edge is shutting down.
     #[error("shutting down")]
     Shutdown,
+    /// The login style of the account's route is not one for its backend's endpoint.
+    #[error(
+        "login style {0} of the account does not fit the endpoint: mend the directory, the endpoint or master_users"
+    )]
+    StyleUnfit(&'static str),
     /// The backend refused the token.
     #[error("token refused")]
     TokenRefused(ErrorObject),
@@ -124,9 +141,29 @@ pub enum Error {
     /// No such account.
     #[error("unknown user")]
     UnknownUser,
+    /// A client that must be proved and was not: a fault of ours, which lets nobody in.
+    #[error("login style needs proof, and there is none")]
+    Unproved,
     /// The connection did not come from a network that may send PROXY headers.
     #[error("PROXY protocol listener: connection from a network not in proxy_protocol_from")]
     UntrustedProxy,
+    /// Control or its verifier could not say whether the credential is good.
+    #[error("verification failed: {0}")]
+    VerifyFailed(Box<str>),
+    /// Too many credentials wait already.
+    #[error("too many credentials wait for the control plane")]
+    VerifyOverload,
+    /// The verifier refused the credential.
+    #[error("verifier refused: {reason}")]
+    VerifyRefused {
+        /// As it says.
+        reason: Box<str>,
+        /// It is the right password, but has expired.
+        expired: bool,
+    },
+    /// The control plane did not answer in time.
+    #[error("control plane did not verify the credential in time")]
+    VerifyTimeout,
     /// The backend refused the credentials.
     #[error("wrong password")]
     WrongPassword,
@@ -164,8 +201,12 @@ impl Error {
             Self::AccountClosed(_)
             | Self::AddressNotAllowed
             | Self::AuthzidRefused
+            | Self::MasterLogin
+            | Self::Nameless
             | Self::UnknownUser
+            | Self::VerifyRefused { expired: false, .. }
             | Self::WrongPassword => Refusal::Credentials,
+            Self::VerifyRefused { expired: true, .. } => Refusal::Expired,
             Self::BackendLacksMechanism => Refusal::Cannot,
             Self::BackendRefused { code, text } => Refusal::Told { code: code.clone(), text: text.clone() },
             Self::TokenRefused(object) => Refusal::Token(object.clone()),
@@ -189,12 +230,19 @@ impl Error {
             | Self::LookupFailed(_)
             | Self::LookupOverload
             | Self::LookupTimeout
+            | Self::MasterRefused(_)
             | Self::NoHome(_)
             | Self::NoPool
+            | Self::NoVerifier(_)
             | Self::Shutdown
+            | Self::StyleUnfit(_)
             | Self::TooManySessions
             | Self::UnknownHome(_)
-            | Self::UntrustedProxy => Refusal::Temporary,
+            | Self::Unproved
+            | Self::UntrustedProxy
+            | Self::VerifyFailed(_)
+            | Self::VerifyOverload
+            | Self::VerifyTimeout => Refusal::Temporary,
         }
     }
 
@@ -213,13 +261,22 @@ impl Error {
             | Self::LookupFailed(_)
             | Self::LookupOverload
             | Self::LookupTimeout
+            | Self::MasterLogin
+            | Self::Nameless
             | Self::NoHome(_)
             | Self::NoPool
+            | Self::NoVerifier(_)
             | Self::Shutdown
+            | Self::StyleUnfit(_)
             | Self::TooManySessions
             | Self::UnknownHome(_)
             | Self::UnknownUser
-            | Self::UntrustedProxy => EndedBy::Proxy,
+            | Self::Unproved
+            | Self::UntrustedProxy
+            | Self::VerifyFailed(_)
+            | Self::VerifyOverload
+            | Self::VerifyRefused { .. }
+            | Self::VerifyTimeout => EndedBy::Proxy,
             Self::BackendDown { .. }
             | Self::BackendEvasive
             | Self::BackendIo { .. }
@@ -228,6 +285,7 @@ impl Error {
             | Self::BackendRefused { .. }
             | Self::BackendTimeout(_)
             | Self::BackendTls(_)
+            | Self::MasterRefused(_)
             | Self::TokenRefused(_)
             | Self::WrongPassword => EndedBy::Backend,
             Self::ClientGaveUp

@@ -27,6 +27,7 @@ pub mod splice;
 pub mod stream;
 pub mod sys;
 pub mod tls;
+pub mod verify;
 
 pub use error::Error;
 pub use server::Server;

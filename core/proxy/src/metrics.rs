@@ -40,6 +40,8 @@ pub struct Metrics {
     pub panics: Counter,
     /// Times accept rested for want of descriptors, memory or room.
     pub accept_rests: Counter,
+    /// Logins of clients that were proved, which a backend refused to let us make.
+    pub proved_refused: Counter,
     /// Records that no one could write in time.
     pub records_lost: Counter,
     /// Connections now, logged in or not.
@@ -60,6 +62,7 @@ impl Default for Metrics {
             ended: Family::default(),
             panics: Counter::default(),
             accept_rests: Counter::default(),
+            proved_refused: Counter::default(),
             records_lost: Counter::default(),
             connections: Gauge::default(),
             control_attached: Gauge::default(),
@@ -71,6 +74,7 @@ impl Default for Metrics {
         registry.register("sessions_ended", "Sessions by who ended them", metrics.ended.clone());
         registry.register("session_panics", "Sessions that panicked", metrics.panics.clone());
         registry.register("accept_rests", "Times accept rested", metrics.accept_rests.clone());
+        registry.register("proved_refused", "Proved clients refused by a backend", metrics.proved_refused.clone());
         registry.register("records_lost", "Records not written", metrics.records_lost.clone());
         registry.register("connections", "Connections now", metrics.connections.clone());
         registry.register("control_attached", "1 while control is attached", metrics.control_attached.clone());

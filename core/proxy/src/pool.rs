@@ -12,6 +12,7 @@ pub(crate) mod probe;
 pub(crate) mod resolve;
 mod serving;
 pub(crate) mod snapshot;
+mod style;
 mod tended;
 
 use std::collections::HashMap;
@@ -20,8 +21,9 @@ use std::sync::Arc;
 
 pub use check::BadPool;
 pub use live::Lease;
-pub use pools::Pools;
+pub use pools::{Offer, Pools};
 pub use snapshot::Refused;
+pub use style::LoginStyle;
 
 use crate::service::Service;
 
@@ -84,6 +86,10 @@ pub struct Endpoint {
     pub verify: Verify,
     /// The name its certificate must carry; none: the backend's host.
     pub verify_name: Option<Arc<str>>,
+    /// How clients are logged in.
+    pub login_style: LoginStyle,
+    /// Of the master users of the config, the one who logs in; none: the only one.
+    pub master_user: Option<Arc<str>>,
     /// How the client's address is told.
     pub forward: Forward,
 }

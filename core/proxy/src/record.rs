@@ -34,6 +34,7 @@ pub struct Record {
     account: Option<Arc<str>>,
     backend: Option<Arc<str>>,
     mechanism: &'static str,
+    verified: Option<&'static str>,
     step: &'static str,
     step_began: Instant,
     steps: Vec<(&'static str, Duration)>,
@@ -56,6 +57,7 @@ impl Record {
             account: None,
             backend: None,
             mechanism: "",
+            verified: None,
             step: "accept",
             step_began: clock,
             steps: Vec::new(),
@@ -89,6 +91,7 @@ impl Record {
     /// A login begins anew.
     pub fn login(&mut self, mechanism: &'static str) {
         self.mechanism = mechanism;
+        self.verified = None;
         self.account = None;
         self.backend = None;
     }
@@ -96,6 +99,11 @@ impl Record {
     /// The account is known.
     pub fn account(&mut self, account: &Arc<str>) {
         self.account = Some(Arc::clone(account));
+    }
+
+    /// Control has proved the client by its password or its token.
+    pub fn verified(&mut self, by: &'static str) {
+        self.verified = Some(by);
     }
 
     /// A backend is tried.
@@ -169,6 +177,9 @@ impl Record {
         }
         if !self.mechanism.is_empty() {
             put("mechanism", self.mechanism.into());
+        }
+        if let Some(by) = self.verified {
+            put("verified", by.into());
         }
         if let Some(account) = &self.account {
             put("account", account.as_ref().into());

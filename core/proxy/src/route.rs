@@ -19,6 +19,7 @@ use zproxy_protocol::Name;
 
 use crate::Error;
 use crate::config::Network;
+use crate::pool::LoginStyle;
 use crate::wire;
 use cache::{Cached, Key, L1};
 use lookup::{Desk, Flight, Outcome};
@@ -34,6 +35,25 @@ pub struct Context<'a> {
     pub local: IpAddr,
 }
 
+impl Context<'_> {
+    /// What qualifies this very login, if anything does.
+    fn qualifier(&self, login: &Name) -> Option<(&str, IpAddr)> {
+        let bare = !login.as_str().contains('@');
+        bare.then(|| (self.virtual_host.unwrap_or_default(), self.local))
+    }
+
+    /// The question that control is asked of a login.
+    pub(crate) fn question(&self, login: &Name) -> wire::Question {
+        question(login, self.qualifier(login))
+    }
+}
+
+fn question(login: &Name, qualifier: Option<(&str, IpAddr)>) -> wire::Question {
+    let (virtual_host, local_address) =
+        qualifier.map_or_else(<_>::default, |(host, local)| (host.to_owned(), local.to_string()));
+    wire::Question { login: login.as_str().as_bytes().to_vec(), virtual_host, local_address }
+}
+
 /// Where an account lives and what it may do. Cheap to clone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Route {
@@ -45,6 +65,10 @@ pub struct Route {
     pub status: Status,
     /// The name to log in with at the backend; none: the account.
     pub backend_login: Option<Arc<str>>,
+    /// How it is logged in; none: as the endpoint has it.
+    pub login_style: Option<LoginStyle>,
+    /// Whether it must be proved first in any style.
+    pub verify: bool,
     /// Accounts it may act as.
     pub may_act_as: Arc<[Box<str>]>,
     /// Networks its client must come from; empty: any.

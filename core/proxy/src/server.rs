@@ -29,12 +29,13 @@ use crate::decoys::{self, Decoys};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::objections::Objections;
-use crate::pool::Pools;
+use crate::pool::{BadPool, Pools};
 use crate::record::{self, Writer};
 use crate::route::{self, Routes};
 use crate::sessions::{Ending, Filter, Sessions};
 use crate::sys;
 use crate::tls::{self, Certificates, Tickets, Trust};
+use crate::verify::{self, Proofs};
 
 /// What a config becomes when it takes force.
 #[derive(Debug)]
@@ -69,6 +70,8 @@ pub struct Shared {
     pub setup: ArcSwap<Setup>,
     /// Where users live.
     pub routes: Arc<Routes>,
+    /// Credentials that control is to prove.
+    pub proofs: Proofs,
     /// Backends and groups.
     pub pools: Arc<Pools>,
     /// What seals session tickets.
@@ -98,6 +101,7 @@ impl Shared {
     #[must_use]
     pub fn new(setup: Setup, tickets: Arc<Tickets>, metrics: Arc<Metrics>, records: Writer) -> Self {
         let pools = Pools::new(setup.config.health.clone());
+        pools.set_masters(setup.config.master_users.clone());
         if let Err(error) = pools.restore(&setup.config.state_directory) {
             records.log("warning", &format!("the last good pool cannot be used, so control must give one: {error}"));
         }
@@ -110,6 +114,7 @@ impl Shared {
         Self {
             decoys: Decoys::new(&salts),
             routes: Arc::new(Routes::new(routing(&setup))),
+            proofs: Proofs::new(verifying(&setup)),
             pools: Arc::new(pools),
             setup: ArcSwap::from_pointee(setup),
             sessions: Arc::default(),
@@ -201,12 +206,17 @@ impl Server {
         let setup = Setup::load(config)?;
         let records =
             record::open(&setup.config.records).map_err(|error| vec![unwritable(&setup.config.records, &error)])?;
+        let masters = &setup.config.master_users;
+        let missing = |error: BadPool| vec![invalid("master_users", error.to_string())];
+        self.shared.pools.check_masters(masters).map_err(missing)?;
         self.shared.doors.open(&setup, &self.workers)?;
         self.shared.records.reopen(records);
         self.shared.setup.store(Arc::new(setup));
         let setup = self.shared.setup.load();
         self.shared.pools.set_health(setup.config.health.clone());
+        self.shared.pools.set_masters(setup.config.master_users.clone());
         self.shared.routes.set(routing(&setup));
+        self.shared.proofs.set(verifying(&setup));
         Ok(())
     }
 
@@ -239,6 +249,10 @@ impl Server {
 fn routing(setup: &Setup) -> route::Setting {
     let config::Limits { cached_routes, pending_lookups, .. } = setup.config.limits;
     route::Setting { cached_routes, pending_lookups, timeout: setup.config.timeouts.lookup }
+}
+
+fn verifying(setup: &Setup) -> verify::Setting {
+    verify::Setting { pending: setup.config.limits.pending_lookups, timeout: setup.config.timeouts.verify }
 }
 
 fn unwritable(records: &Records, error: &io::Error) -> Invalid {

@@ -5,6 +5,8 @@
 
 mod attempt;
 mod relay;
+mod resolve;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +110,13 @@ impl Session {
             let era = self.shared.sessions.era();
             self.record.login(login.mechanism);
             let (mut relay, mut clerk) = relay::open(&login.credential, deadline);
-            let attempt = Attempt { shared: &self.shared, setup: &self.setup, listening: &self.listening, ends: &ends };
+            let attempt = Attempt {
+                shared: &self.shared,
+                setup: &self.setup,
+                listening: &self.listening,
+                ends: &ends,
+                number: tries.failed + 1,
+            };
             let attempted = tokio::select! {
                 attempted = timeout_at(deadline, attempt.run(login, &mut relay, &mut self.record)) => attempted,
                 error = clerk.attend(&mut client) => Ok(Err(error)),
@@ -168,6 +176,7 @@ impl Session {
     async fn greet(&self, stream: Stream) -> Result<Greeting, Error> {
         let listener = &self.listening.listener;
         let config = &self.setup.config;
+        let offer = self.shared.pools.offer(listener.service);
         let setting = ServerSetting {
             hostname: Arc::clone(&config.hostname),
             login: match listener.tls {
@@ -175,7 +184,8 @@ impl Session {
                 ListenerTls::StarttlsOptional => LoginOffer::NowOrAfterTls,
                 ListenerTls::StarttlsRequired => LoginOffer::OnlyAfterTls,
             },
-            shared: self.shared.pools.shared_capabilities(listener.service),
+            shared: Arc::clone(&offer.capabilities),
+            passwords: offer.passwords,
             bad_commands: config.limits.bad_commands,
             max_command: config.limits.line,
             max_response: config.sasl.max_line,

@@ -48,7 +48,7 @@ fn faults_of_keys_and_of_files_are_named_at_once() {
         wire::Certificate { key_file: "/nonexistent/b.key".into(), ..Default::default() },
     ];
     config.api = Some(wire::Api { address: "192.0.2.1:7410".into(), ..Default::default() });
-    config.sasl = Some(wire::Sasl { max_line: 100, salt_key: "short".into() });
+    config.sasl = Some(wire::Sasl { max_line: 100, salt_key: "short".into(), ..Default::default() });
     let mut keys = faulty_keys(&config);
     keys.sort_unstable();
     let expected = [

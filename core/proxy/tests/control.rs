@@ -9,4 +9,5 @@ mod control {
     mod pools;
     mod sessions;
     mod tickets;
+    mod verifies;
 }

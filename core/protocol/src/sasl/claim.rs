@@ -7,11 +7,14 @@ use serde_json::{Map, Value};
 
 use crate::Name;
 
+/// Octets of claims that are read. Much longer ones are no token of a mail user, and would take memory for nothing.
+const MAX_CLAIMS: usize = 64 * 1024;
+
 /// The name that a claim holds; none: the token is no JWT, or does not say.
 pub(super) fn name(token: &[u8], claim: &str) -> Option<Name> {
     let mut segments = token.split(|&octet| octet == b'.');
     let (_header, payload, _signature) = (segments.next()?, segments.next()?, segments.next()?);
-    if segments.next().is_some() {
+    if segments.next().is_some() || payload.len() > MAX_CLAIMS {
         return None;
     }
     let claims: Map<String, Value> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
@@ -50,6 +53,9 @@ mod tests {
         }
         assert_eq!(told(format!(r#"{{"email":"{}"}}"#, "a".repeat(1025)).as_bytes()), None);
         assert_eq!(told("[".repeat(40_000).as_bytes()), None);
+        let padded = |octets| format!(r#"{{"email":"siti@tgg.net.id"{}}}"#, " ".repeat(octets));
+        assert_eq!(told(padded(MAX_CLAIMS / 2).as_bytes()), siti);
+        assert_eq!(told(padded(MAX_CLAIMS).as_bytes()), None);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Listener {
     pub alpn_strict: bool,
     /// From where PROXY headers are expected; none: nobody sends one.
     pub proxy_protocol_from: Networks,
+    /// From where clients may log in as `user*master`.
+    pub master_logins_from: Networks,
     /// Whose certificates clients may show; none: they are not asked for one.
     pub client_certificates: Option<ClientCertificates>,
     /// The oldest that clients may speak.
@@ -125,6 +127,7 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         tls,
         alpn_strict: message.alpn() != wire::Alpn::Ignore,
         proxy_protocol_from: Networks::check(&key("proxy_protocol_from"), &message.proxy_protocol_from, faults),
+        master_logins_from: Networks::check(&key("master_logins_from"), &message.master_logins_from, faults),
         client_certificates,
         tls_min_version: match message.tls_min_version() {
             wire::TlsVersion::Unspecified | wire::TlsVersion::Tls12 => TlsVersion::Tls12,

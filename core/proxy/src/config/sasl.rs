@@ -8,6 +8,8 @@ use crate::wire;
 /// SASL exchanges.
 #[derive(Clone, Debug)]
 pub struct Sasl {
+    /// The claim of a JWT that leads to its account.
+    pub token_claim: Box<str>,
     /// Octets of one line of an exchange.
     pub max_line: usize,
     /// Of false salts; none: one is drawn and kept.
@@ -35,6 +37,7 @@ impl Sasl {
             let problem = format!("is shorter than {MIN_KEY} octets: draw one, e.g. with `openssl rand -base64 32`");
             faults.push(invalid("sasl.salt_key", problem));
         }
-        Self { max_line: usize::try_from(max_line).unwrap_or(usize::MAX), salt_key }
+        let token_claim = if message.token_claim.is_empty() { "email" } else { &message.token_claim };
+        Self { token_claim: token_claim.into(), max_line: usize::try_from(max_line).unwrap_or(usize::MAX), salt_key }
     }
 }

@@ -70,6 +70,8 @@ pub struct Timeouts {
     pub handshake: Duration,
     /// One look-up.
     pub lookup: Duration,
+    /// Until a credential is verified.
+    pub verify: Duration,
     /// TCP connect.
     pub connect: Duration,
     /// From connected to logged in at the backend.
@@ -91,6 +93,7 @@ impl Timeouts {
             login: of("login", &message.login, 60),
             handshake: of("handshake", &message.handshake, 10),
             lookup: of("lookup", &message.lookup, 3),
+            verify: of("verify", &message.verify, 5),
             connect: of("connect", &message.connect, 5),
             backend_login: of("backend_login", &message.backend_login, 20),
             // RFC 9051, 5.4 asks for 30 minutes at least, RFC 1939 for 10: a little more, so that the backend ends first.

@@ -9,6 +9,7 @@ use super::connect::{LARGEST_MESSAGE, Link, keep};
 use crate::metrics::Metrics;
 use crate::pool::{Refused, snapshot};
 use crate::server::Shared;
+use crate::verify::Verifiers;
 use crate::wire::edge_report::Report;
 use crate::wire::edge_service_client::EdgeServiceClient;
 use crate::wire::edge_update::Update;
@@ -88,8 +89,14 @@ async fn take(shared: &Shared, update: Option<Update>) -> Option<Report> {
             }
             None
         }
+        Some(Update::Verifiers(verifiers)) => {
+            let verifiers = Verifiers { passwords: verifiers.passwords, tokens: verifiers.tokens };
+            shared.proofs.set_verifiers(verifiers);
+            shared.pools.set_verifiers(verifiers);
+            None
+        }
         // Of a younger control; what it needs answered it would not send to an edge that cannot.
-        Some(Update::Verifiers(_)) | None => None,
+        None => None,
     }
 }
 

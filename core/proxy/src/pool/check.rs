@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Backend, Endpoint, EndpointTls, Forward, Group, Home, Kind, Pool, State, Verify, key};
+use super::{Backend, Endpoint, EndpointTls, Forward, Group, Home, Kind, LoginStyle, Pool, State, Verify, key};
+use crate::config::MasterUsers;
 use crate::service::Service;
 use crate::wire;
 
@@ -33,12 +34,28 @@ pub enum BadPool {
     /// Two of one name.
     #[error("name {0} is taken twice; names are unique across backends and groups, without case")]
     NameTaken(String),
+    /// An endpoint whose master user this edge does not have.
+    #[error(
+        "backend {backend}: this edge has no {name} for its {service} endpoint: add it to `master_users` in the \
+         config of every edge and reload them"
+    )]
+    MasterUser {
+        /// Whose.
+        backend: String,
+        /// Of which endpoint.
+        service: &'static str,
+        /// `master user "…"`.
+        name: String,
+    },
     /// No SHA-256 in hex.
     #[error("backend {0}: pin_sha256 is not 64 hex digits")]
     Pin(String),
     /// A port that is none.
     #[error("backend {0}: port must be 1 to 65535")]
     Port(String),
+    /// A login style that its endpoint cannot carry.
+    #[error("backend {0}: verify_then_xclient is for a submission endpoint with forward = \"xclient\"")]
+    Style(String),
     /// Said by a younger control.
     #[error("backend {backend}: this edge does not know that {field}; upgrade it")]
     Unknown {
@@ -176,11 +193,8 @@ fn endpoint(backend: &wire::Backend, service: Service, it: &wire::Endpoint) -> R
     let port = u16::try_from(it.port).ok().filter(|&port| port != 0);
     let verify = wire::Verify::try_from(it.verify).map_err(|_| unknown("verify"))?;
     // Another would log users in by a way this edge cannot go.
-    let style = wire::LoginStyle::try_from(it.login_style);
-    if !matches!(style, Ok(wire::LoginStyle::Unspecified | wire::LoginStyle::Replay)) {
-        return Err(unknown("login_style"));
-    }
-    Ok(Endpoint {
+    let login_style = LoginStyle::of_message(it.login_style).map_err(|()| unknown("login_style"))?;
+    let endpoint = Endpoint {
         service,
         port: port.ok_or_else(|| BadPool::Port(backend.name.clone()))?,
         tls: match wire::BackendTls::try_from(it.tls).map_err(|_| unknown("tls"))? {
@@ -194,6 +208,8 @@ fn endpoint(backend: &wire::Backend, service: Service, it: &wire::Endpoint) -> R
             (pin, _) => Verify::Pin(sha256(pin).ok_or_else(|| BadPool::Pin(backend.name.clone()))?),
         },
         verify_name: (!it.verify_name.is_empty()).then(|| Arc::from(it.verify_name.as_str())),
+        login_style: login_style.unwrap_or(LoginStyle::Replay),
+        master_user: (!it.master_user.is_empty()).then(|| Arc::from(it.master_user.as_str())),
         forward: match wire::Forward::try_from(it.forward).map_err(|_| unknown("forward"))? {
             wire::Forward::Unspecified | wire::Forward::None => Forward::None,
             wire::Forward::Id => Forward::Id,
@@ -202,7 +218,31 @@ fn endpoint(backend: &wire::Backend, service: Service, it: &wire::Endpoint) -> R
             wire::Forward::ProxyV1 => Forward::ProxyV1,
             wire::Forward::ProxyV2 => Forward::ProxyV2,
         },
-    })
+    };
+    if endpoint.login_style.fits(&endpoint) { Ok(endpoint) } else { Err(BadPool::Style(backend.name.clone())) }
+}
+
+impl Pool {
+    /// Checks that each endpoint which a master user logs in to has one of them.
+    ///
+    /// # Errors
+    /// [`BadPool::MasterUser`] for the first that has not.
+    pub(crate) fn check_masters(&self, masters: &MasterUsers) -> Result<(), BadPool> {
+        for backend in &self.backends {
+            for endpoint in backend.endpoints.iter().flatten() {
+                let name = endpoint.master_user.as_deref();
+                if endpoint.login_style != LoginStyle::VerifyThenMaster || masters.find(name).is_some() {
+                    continue;
+                }
+                return Err(BadPool::MasterUser {
+                    backend: backend.name.to_string(),
+                    service: endpoint.service.name(),
+                    name: name.map_or("single master user".to_owned(), |name| format!("master user {name:?}")),
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 fn sha256(hex: &str) -> Option<[u8; 32]> {

@@ -14,14 +14,16 @@ use super::balance;
 use super::health::Verdict;
 use super::live::{Lease, Live};
 use super::serving::Serving;
-use super::{Backend, Candidate, Endpoint, Home, Pool, Refused, key, snapshot};
+use super::{Backend, BadPool, Candidate, Endpoint, Home, Pool, Refused, key, snapshot};
+use crate::config::MasterUsers;
 use crate::service::Service;
+use crate::verify::Verifiers;
 use crate::{Error, config, wire};
 
 /// The pool in force, and what this edge knows of its backends.
 pub struct Pools {
     serving: ArcSwap<Serving>,
-    shared: [ArcSwap<Arc<[String]>>; Service::ALL.len()],
+    offers: [ArcSwap<Offer>; Service::ALL.len()],
     health: ArcSwap<config::Health>,
     draws: AtomicU64,
     writing: Mutex<Writing>,
@@ -36,6 +38,24 @@ pub struct Pools {
 struct Writing {
     message: wire::Pool,
     members_down: HashSet<String>,
+    verifiers: Verifiers,
+    masters: MasterUsers,
+}
+
+/// What clients may be offered before their login, of what their backends can do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Offer {
+    /// The capability words that every backend that may serve offers; empty until all are known.
+    pub capabilities: Arc<[String]>,
+    /// Whether there is a backend that passwords lead to.
+    pub passwords: bool,
+}
+
+impl Default for Offer {
+    /// Of backends that nothing is known of.
+    fn default() -> Self {
+        Self { capabilities: Arc::default(), passwords: true }
+    }
 }
 
 /// An endpoint to be probed.
@@ -75,7 +95,7 @@ impl Pools {
     pub fn new(health: config::Health) -> Self {
         Self {
             serving: ArcSwap::default(),
-            shared: std::array::from_fn(|_| ArcSwap::default()),
+            offers: std::array::from_fn(|_| ArcSwap::default()),
             health: ArcSwap::from_pointee(health),
             draws: AtomicU64::new(0),
             writing: Mutex::default(),
@@ -150,10 +170,30 @@ impl Pools {
         }
     }
 
-    /// The capability words that every backend that may serve this service offers; empty until all are known.
+    /// What clients of a service may be offered.
     #[must_use]
-    pub fn shared_capabilities(&self, service: Service) -> Arc<[String]> {
-        Arc::clone(&self.shared[service.index()].load())
+    pub fn offer(&self, service: Service) -> Arc<Offer> {
+        self.offers[service.index()].load_full()
+    }
+
+    /// What control can prove from now on.
+    pub fn set_verifiers(&self, verifiers: Verifiers) {
+        let mut writing = self.writing();
+        writing.verifiers = verifiers;
+        self.renew_offers(&self.serving.load(), verifiers);
+    }
+
+    /// Whether the pool in force finds its master users among these.
+    ///
+    /// # Errors
+    /// [`BadPool::MasterUser`].
+    pub fn check_masters(&self, masters: &MasterUsers) -> Result<(), BadPool> {
+        self.serving.load().pool.check_masters(masters)
+    }
+
+    /// Among whom the pools that come must find their master users.
+    pub fn set_masters(&self, masters: MasterUsers) {
+        self.writing().masters = masters;
     }
 
     /// Takes a whole pool.
@@ -268,8 +308,9 @@ impl Pools {
         };
         let changed = spot.health.probed(failure, &self.health.load());
         drop(spot);
-        let _one_at_a_time = self.writing();
-        self.share_capabilities(&self.serving.load());
+        let writing = self.writing();
+        self.renew_offers(&self.serving.load(), writing.verifiers);
+        drop(writing);
         if changed {
             self.judged.send_modify(|count| *count += 1);
         }
@@ -277,22 +318,23 @@ impl Pools {
 
     fn adopt(&self, writing: &mut Writing, message: wire::Pool) -> Result<(), Refused> {
         let pool = Pool::try_from(&message)?;
+        pool.check_masters(&writing.masters)?;
         let before = self.serving.load();
         let serving = Arc::new(Serving::after(&before, pool));
         serving.call_down(&writing.members_down);
         writing.message = message;
-        self.share_capabilities(&serving);
+        self.renew_offers(&serving, writing.verifiers);
         self.serving.store(serving);
         self.applied.send_modify(|count| *count += 1);
         Ok(())
     }
 
-    fn share_capabilities(&self, serving: &Serving) {
+    fn renew_offers(&self, serving: &Serving, verifiers: Verifiers) {
         for service in Service::ALL {
-            let shared = serving.shared_capabilities(service);
-            let place = &self.shared[service.index()];
-            if place.load()[..] != shared[..] {
-                place.store(Arc::new(shared.into()));
+            let offer = serving.offer(service, verifiers);
+            let place = &self.offers[service.index()];
+            if **place.load() != offer {
+                place.store(Arc::new(offer));
             }
         }
     }

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use super::balance::{Member, Standing};
 use super::health::Verdict;
 use super::live::Live;
-use super::{Backend, Candidate, Pool, State, key};
+use super::pools::Offer;
+use super::{Backend, Candidate, Endpoint, Pool, State, key};
 use crate::service::Service;
+use crate::verify::Verifiers;
 
 /// One version, each backend with its state.
 #[derive(Default)]
@@ -98,24 +100,36 @@ impl Serving {
         live.addresses.borrow().iter().take(MAX_ADDRESSES).map(candidate).collect()
     }
 
+    /// What clients may be offered of the backends that may serve them.
+    pub(super) fn offer(&self, service: Service, verifiers: Verifiers) -> Offer {
+        let mut styles = self.serving(service).map(|(endpoint, _)| endpoint.login_style).peekable();
+        let nobody = styles.peek().is_none();
+        Offer {
+            capabilities: self.shared_capabilities(service, verifiers).into(),
+            passwords: nobody || styles.any(|style| style.takes_passwords(verifiers)),
+        }
+    }
+
     /// What every backend that may serve a login offers. One that was never reached says nothing while it is called
     /// down, for nobody is sent there; until then it may lack anything.
-    pub(super) fn shared_capabilities(&self, service: Service) -> Vec<String> {
+    fn shared_capabilities(&self, service: Service, verifiers: Verifiers) -> Vec<String> {
         let mut shared: Option<Vec<String>> = None;
-        for (backend, live) in self.backends() {
-            if backend.state == State::Maintenance || backend.endpoints[service.index()].is_none() {
-                continue;
-            }
+        for (endpoint, live) in self.serving(service) {
             let spot = live.spot(service);
             match (&spot.capabilities, spot.health.verdict()) {
-                (Some(words), _) => match &mut shared {
-                    Some(shared) => *shared = service.protocol().shared(shared, words),
-                    None => shared = Some(words.clone()),
-                },
+                (Some(words), _) => {
+                    let words = endpoint.login_style.offered(words, verifiers);
+                    shared = Some(shared.map_or_else(|| words.clone(), |all| service.protocol().shared(&all, &words)));
+                }
                 (None, Verdict::Down(_)) => {}
                 (None, _) => return Vec::new(),
             }
         }
         shared.unwrap_or_default()
+    }
+
+    fn serving(&self, service: Service) -> impl Iterator<Item = (&Endpoint, &Live)> {
+        let awake = self.backends().filter(|(backend, _)| backend.state != State::Maintenance);
+        awake.filter_map(move |(backend, live)| Some((&**backend.endpoints[service.index()].as_ref()?, &**live)))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Status;
 use crate::Error;
 use crate::config::Network;
+use crate::pool::LoginStyle;
 use crate::wire;
 
 /// What control said of one login.
@@ -36,6 +37,8 @@ pub(super) struct Place {
     /// Seconds after which it is not served at all.
     pub(super) hard: u32,
     pub(super) backend_login: Option<Arc<str>>,
+    pub(super) login_style: Option<LoginStyle>,
+    pub(super) verify: bool,
     pub(super) may_act_as: Arc<[Box<str>]>,
     pub(super) allowed_nets: Arc<[Network]>,
 }
@@ -71,10 +74,9 @@ fn route_of(route: wire::Route) -> Result<Found, Error> {
         Ok(wire::AccountStatus::Maintenance) => Status::Maintenance,
         Err(_) => return Err(not_understood("an account status this edge does not know")),
     };
-    let style = wire::LoginStyle::try_from(route.login_style);
-    if !matches!(style, Ok(wire::LoginStyle::Unspecified | wire::LoginStyle::Replay)) || route.verify {
+    let Ok(login_style) = LoginStyle::of_message(route.login_style) else {
         return Err(not_understood("a login style this edge does not know"));
-    }
+    };
     if route.account.is_empty() {
         return Err(not_understood("a route without account"));
     }
@@ -87,6 +89,8 @@ fn route_of(route: wire::Route) -> Result<Found, Error> {
         status,
         hard: route.hard_ttl_seconds,
         backend_login: (!route.backend_login.is_empty()).then(|| route.backend_login.into()),
+        login_style,
+        verify: route.verify,
         may_act_as: route.may_act_as.into_iter().map(Into::into).collect(),
         allowed_nets,
     };

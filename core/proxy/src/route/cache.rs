@@ -15,6 +15,7 @@ use zproxy_protocol::Name;
 use super::answer::{Answer, Found, Place};
 use super::epoch::{Epochs, Named, Subject};
 use super::{Context, Route, Status};
+use crate::pool::LoginStyle;
 use crate::wire;
 
 /// Unknown names kept. They are cheap to ask again, so a flood of them pushes out only each other.
@@ -66,8 +67,8 @@ struct Unknown {
     until: u32,
 }
 
-/// By home, status and hard TTL.
-type Places = HashMap<(Arc<str>, Status, u32), Arc<Place>>;
+/// By all that plain ones may differ in.
+type Places = HashMap<(Arc<str>, Status, u32, Option<LoginStyle>, bool), Arc<Place>>;
 
 type Table<V> = Cache<Key, V, UnitWeighter, DefaultHashBuilder, DefaultLifecycle<Key, V>>;
 
@@ -233,7 +234,7 @@ impl L1 {
         if places.len() >= MAX_PLACES {
             places.clear();
         }
-        let key = (Arc::clone(&place.home), place.status, place.hard);
+        let key = (Arc::clone(&place.home), place.status, place.hard, place.login_style, place.verify);
         Arc::clone(places.entry(key).or_insert_with(|| Arc::new(place)))
     }
 
@@ -259,6 +260,8 @@ impl From<Known> for Route {
             home: Arc::clone(&place.home),
             status: place.status,
             backend_login: place.backend_login.clone(),
+            login_style: place.login_style,
+            verify: place.verify,
             may_act_as: Arc::clone(&place.may_act_as),
             allowed_nets: Arc::clone(&place.allowed_nets),
         }

@@ -15,7 +15,7 @@ use zproxy_protocol::Name;
 use super::answer::Answer;
 use super::cache::Key;
 use super::{Context, Route, Routes};
-use crate::{Error, wire};
+use crate::{Error, control, wire};
 
 /// Questions of one batch: where the cost a question has stopped falling, and one LDAP filter still holds them.
 pub(crate) const MAX_QUESTIONS: usize = 64;
@@ -82,22 +82,18 @@ impl Flight {
 
 impl Question {
     pub(super) fn new(key: Key, login: &Name, context: &Context<'_>, patience: Duration) -> Self {
-        let bare = !login.as_str().contains('@');
         Self {
             key,
             login: login.clone(),
-            qualifier: bare.then(|| (context.virtual_host.unwrap_or_default().to_owned(), context.local)),
+            qualifier: context.qualifier(login).map(|(host, local)| (host.to_owned(), local)),
             deadline: Instant::now() + patience,
             flight: Arc::new(Flight { outcome: OnceLock::new(), landed: Notify::new() }),
         }
     }
 
     fn wire(&self) -> wire::Question {
-        let (virtual_host, local_address) = match &self.qualifier {
-            Some((host, local)) => (host.clone(), local.to_string()),
-            None => <_>::default(),
-        };
-        wire::Question { login: self.login.as_str().as_bytes().to_vec(), virtual_host, local_address }
+        let qualifier = self.qualifier.as_ref().map(|(host, local)| (host.as_str(), *local));
+        super::question(&self.login, qualifier)
     }
 }
 
@@ -172,7 +168,7 @@ impl State {
     }
 }
 
-/// Questions that one message asks. Whatever is unanswered when it is dropped has failed.
+/// Questions that one message asks.
 pub(crate) struct Batch {
     routes: Arc<Routes>,
     questions: Vec<Option<Question>>,
@@ -184,23 +180,7 @@ impl Batch {
         Self { routes: Arc::clone(routes), questions: routes.desk.take() }
     }
 
-    /// As control wants them.
-    pub(crate) fn questions(&self) -> Vec<wire::Question> {
-        self.questions.iter().flatten().map(Question::wire).collect()
-    }
-
-    /// Whether all is answered.
-    pub(crate) fn is_done(&self) -> bool {
-        self.questions.iter().all(Option::is_none)
-    }
-
-    /// When nobody waits for it any more.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.questions.iter().flatten().map(|question| question.deadline).max()
-    }
-
-    /// Takes one answer; one to no question of this batch, or a second one, is ignored.
-    pub(crate) fn answer(&mut self, answer: wire::Answer) {
+    fn answer(&mut self, answer: wire::Answer) {
         let index = usize::try_from(answer.question).unwrap_or(usize::MAX);
         let Some(question) = self.questions.get_mut(index).and_then(Option::take) else { return };
         let outcome = match Answer::check(answer) {
@@ -213,15 +193,42 @@ impl Batch {
         self.routes.desk.land(&question, outcome);
     }
 
-    /// Ends the waiting, but keeps the questions: an answer that comes late still fills the cache.
-    pub(crate) fn expire(&self) {
-        self.fail(&Error::LookupTimeout);
-    }
-
     fn fail(&self, error: &Error) {
         for question in self.questions.iter().flatten() {
             self.routes.desk.land(question, Outcome::Failed(error.clone()));
         }
+    }
+}
+
+impl control::Batch for Batch {
+    type Message = wire::LookupBatch;
+    type Reply = wire::LookupReply;
+
+    fn message(&mut self, id: u64) -> wire::LookupBatch {
+        wire::LookupBatch { id, questions: self.questions.iter().flatten().map(Question::wire).collect() }
+    }
+
+    fn id(reply: &wire::LookupReply) -> u64 {
+        reply.id
+    }
+
+    fn take(&mut self, reply: wire::LookupReply) {
+        for answer in reply.answers {
+            self.answer(answer);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.questions.iter().all(Option::is_none)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.questions.iter().flatten().map(|question| question.deadline).max()
+    }
+
+    /// The questions stay: an answer that comes late still fills the cache.
+    fn expire(&mut self) {
+        self.fail(&Error::LookupTimeout);
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::time::advance;
 use zproxy_protocol::Name;
 
 use super::{Batch, Context, Route, Routes, Setting};
+use crate::control::Batch as _;
 use crate::{Error, wire};
 
 const SETTING: Setting = Setting { cached_routes: 1024, pending_lookups: 10, timeout: Duration::from_secs(3) };
@@ -24,7 +25,8 @@ async fn find(routes: &Routes, login: &str) -> Result<Option<Route>, Error> {
 
 /// Plays control: answers what is asked with a route to that home.
 fn reply(mut batch: Batch, home: &str) {
-    for (index, question) in batch.questions().into_iter().enumerate() {
+    let mut answers = Vec::new();
+    for (index, question) in batch.message(1).questions.into_iter().enumerate() {
         let route = wire::Route {
             account: String::from_utf8(question.login).unwrap(),
             home: home.into(),
@@ -33,8 +35,9 @@ fn reply(mut batch: Batch, home: &str) {
             ..wire::Route::default()
         };
         let result = Some(wire::answer::Result::Route(route));
-        batch.answer(wire::Answer { question: u32::try_from(index).unwrap(), result, epoch: 1 });
+        answers.push(wire::Answer { question: u32::try_from(index).unwrap(), result, epoch: 1 });
     }
+    batch.take(wire::LookupReply { id: 1, answers });
 }
 
 /// A look-up that control answers.
@@ -103,7 +106,7 @@ async fn questions_nobody_waits_for_are_not_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_is_kept_and_leaves_the_question_that_followed_alone() {
     let routes = routes();
-    let (found, late) = tokio::join!(find(&routes, "siti@tgg.net.id"), routes.next_batch());
+    let (found, mut late) = tokio::join!(find(&routes, "siti@tgg.net.id"), routes.next_batch());
     assert!(matches!(found, Err(Error::LookupTimeout)));
     late.expire();
     assert_eq!(routes.pending(), 0);

@@ -61,12 +61,14 @@ impl<In, Out> Conversation<In, Out> {
 
 pub(super) type Watch = Conversation<EdgeReport, EdgeUpdate>;
 pub(super) type Lookups = Conversation<LookupBatch, LookupReply>;
+pub(super) type Verifies = Conversation<VerifyBatch, VerifyReply>;
 pub(super) type Serve = Conversation<SessionAnswer, SessionQuery>;
 
 /// The running fake.
 pub(super) struct Control {
     watches: mpsc::Receiver<Watch>,
     lookups: mpsc::Receiver<Lookups>,
+    verifies: mpsc::Receiver<Verifies>,
     serves: mpsc::Receiver<Serve>,
     serving: JoinHandle<()>,
 }
@@ -75,17 +77,18 @@ impl Control {
     pub(super) fn start(socket: &Path) -> Self {
         let (watch, watches) = mpsc::channel(16);
         let (lookup, lookups) = mpsc::channel(16);
+        let (verify, verifies) = mpsc::channel(16);
         let (serve, serves) = mpsc::channel(16);
         let api = Api {
             edge: EdgeServiceServer::new(Streams(watch)),
-            route: RouteServiceServer::new(Streams(lookup)),
+            route: RouteServiceServer::new(Routes { lookups: Streams(lookup), verifies: Streams(verify) }),
             session: SessionServiceServer::new(Streams(serve)),
         };
         let incoming = UnixListenerStream::new(UnixListener::bind(socket).unwrap());
         let serving = tokio::spawn(async move {
             tonic::transport::Server::builder().serve_with_incoming(api, incoming).await.unwrap();
         });
-        Self { watches, lookups, serves, serving }
+        Self { watches, lookups, verifies, serves, serving }
     }
 
     pub(super) async fn watch(&mut self) -> Watch {
@@ -94,6 +97,10 @@ impl Control {
 
     pub(super) async fn lookups(&mut self) -> Lookups {
         soon(self.lookups.recv()).await.unwrap()
+    }
+
+    pub(super) async fn verifies(&mut self) -> Verifies {
+        soon(self.verifies.recv()).await.unwrap()
     }
 
     pub(super) async fn serve(&mut self) -> Serve {
@@ -131,17 +138,22 @@ impl EdgeService for Streams<EdgeReport, EdgeUpdate> {
     }
 }
 
+struct Routes {
+    lookups: Streams<LookupBatch, LookupReply>,
+    verifies: Streams<VerifyBatch, VerifyReply>,
+}
+
 #[async_trait]
-impl RouteService for Streams<LookupBatch, LookupReply> {
+impl RouteService for Routes {
     type LookupStream = ReceiverStream<Result<LookupReply, Status>>;
     type VerifyStream = ReceiverStream<Result<VerifyReply, Status>>;
 
     async fn lookup(&self, request: Request<Streaming<LookupBatch>>) -> Result<Response<Self::LookupStream>, Status> {
-        self.open(request).await
+        self.lookups.open(request).await
     }
 
-    async fn verify(&self, _: Request<Streaming<VerifyBatch>>) -> Result<Response<Self::VerifyStream>, Status> {
-        Err(Status::unimplemented("nothing verifies here"))
+    async fn verify(&self, request: Request<Streaming<VerifyBatch>>) -> Result<Response<Self::VerifyStream>, Status> {
+        self.verifies.open(request).await
     }
 
     async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
@@ -178,7 +190,7 @@ impl SessionService for Streams<SessionAnswer, SessionQuery> {
 #[derive(Clone)]
 struct Api {
     edge: EdgeServiceServer<Streams<EdgeReport, EdgeUpdate>>,
-    route: RouteServiceServer<Streams<LookupBatch, LookupReply>>,
+    route: RouteServiceServer<Routes>,
     session: SessionServiceServer<Streams<SessionAnswer, SessionQuery>>,
 }
 

@@ -69,7 +69,7 @@ async fn news(watch: &mut Watch) -> Vec<EndpointHealth> {
 }
 
 async fn shared(edge: &Edge, words: &[&str]) {
-    until(|| *edge.shared.pools.shared_capabilities(Service::Imap) == *words).await;
+    until(|| *edge.shared.pools.offer(Service::Imap).capabilities == *words).await;
 }
 
 #[tokio::test]
