@@ -25,6 +25,11 @@ class Logins:
     resolver: Resolver
     verifiers: Verifiers
 
+    def start(self) -> None:
+        """Follow what changes, and see now what can be reached."""
+        self.resolver.start()
+        self.verifiers.start()
+
     async def close(self) -> None:
         """Answer what was asked; verifiers look names up, and so go first."""
         await self.verifiers.close()
@@ -32,13 +37,15 @@ class Logins:
 
 
 async def open_logins(
-    config: config_pb2.Config, pool: Callable[[], pool_pb2.Pool], *, before: Resolver | None = None
+    config: config_pb2.Config, pool: Callable[[], pool_pb2.Pool], *, before: Logins | None = None
 ) -> Logins:
     """Open them, to take the place of those before; raises whatever is wrong with the config."""
     # In a thread: a directory file may be large, and a reload must not hold up look-ups.
-    resolver = await asyncio.to_thread(open_resolver, config, pool, before=before)
+    resolver = await asyncio.to_thread(open_resolver, config, pool, before=before.resolver if before else None)
     try:
-        verifiers = await asyncio.to_thread(open_verifiers, config, resolver)
+        verifiers = await asyncio.to_thread(
+            open_verifiers, config, resolver, before=before.verifiers if before else None
+        )
     except BaseException:
         await resolver.close()
         raise

@@ -117,7 +117,7 @@ class Control:
             address = _bind(server, config.api.address)
             opened.push_async_callback(server.stop, 0)
             await server.start()
-            resolver.start()
+            logins.start()
             following = asyncio.create_task(edges.follow_pool(), name="tell edges of the pool")
             rotating = asyncio.create_task(keys.follow(edges.tell_ticket_keys), name="rotate ticket keys")
             opened.pop_all()
@@ -144,7 +144,7 @@ class Control:
         """Open what another config asks for, without using it; raises whatever is wrong with it."""
         proxies = self._lookup.prepare(config.nginx_lookup)
         try:
-            logins = await open_logins(config, lambda: self._store.current, before=self._logins.resolver)
+            logins = await open_logins(config, lambda: self._store.current, before=self._logins)
         except BaseException:
             proxies.close()
             raise
@@ -160,7 +160,7 @@ class Control:
         self._routes.use(prepared.logins.resolver, prepared.logins.verifiers)
         self._edges.use(prepared.logins.verifiers.told)
         self._ticket_keys.use(_rotation(config))
-        prepared.logins.resolver.start()
+        prepared.logins.start()
         if _routing(config) != _routing(self._config):
             await prepared.logins.resolver.invalidate(everything=True)
         await self._lookup.take(prepared.proxies)

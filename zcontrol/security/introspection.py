@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 from typing import Final, final
 from urllib.parse import quote_plus
 
@@ -38,6 +39,11 @@ class IntrospectedTokens(Prover):
         if not claims["active"]:
             raise TokenRefusedError("not active, says its issuer")
         return claims
+
+    async def probe(self) -> None:
+        """Ask about a token that nobody has, so that the log tells if the issuer does not take us for who we are."""
+        with suppress(TokenRefusedError, OAuthUnavailableError):
+            await self.claims("zproxy-asks-whether-it-may-ask")
 
     async def close(self) -> None:
         """Close connections."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
@@ -14,6 +15,9 @@ from zcontrol.security.endpoint import Endpoint
 from zcontrol.security.jwks import Key, choose, parse_keys
 
 log = structlog.get_logger(__name__)
+
+# Keys that nobody could fetch again for so long may have been withdrawn long ago; as routes' hard TTL.
+FORGET_SECONDS: Final = 24 * 3600.0
 
 
 class Keys(ABC):
@@ -26,6 +30,13 @@ class Keys(ABC):
     @abstractmethod
     async def find(self, kid: str, algorithm: str) -> Key | None:
         """The key of a token's header; none: the issuer has no such key. Raises `OAuthUnavailableError`."""
+
+    @abstractmethod
+    def go_on_from(self, before: "Keys") -> None:
+        """Take the place of another that has the same source; what those keys proved stays proved."""
+
+    async def probe(self) -> None:  # noqa: B027 - a file is there
+        """Fetch what is to be fetched."""
 
     async def close(self) -> None:  # noqa: B027 - a file holds nothing
         """Stop fetching."""
@@ -50,6 +61,16 @@ class FileKeys(Keys):
             self._looked = self._monotonic()
             self._look()
         return self._generation
+
+    def go_on_from(self, before: Keys) -> None:
+        """Another generation only if the file is another."""
+        if isinstance(before, FileKeys):
+            self._generation = before.generation() + (self._keys != before.keys)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Those in force."""
+        return self._keys
 
     async def find(self, kid: str, algorithm: str) -> Key | None:
         """The file is all there is."""
@@ -77,30 +98,39 @@ class UrlKeys(Keys):
     def __init__(self, endpoint: Endpoint, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._endpoint: Final = endpoint
         self._monotonic = monotonic
-        self._keys: tuple[Key, ...] = ()
-        self._document = b""
-        self._generation = 0
-        # When keys were fetched, and when that was tried last.
-        self._fetched = self._tried = -FORGET_SECONDS
+        self.known = _Known()
+        # When keys were to be fetched last, and why there are none from then.
+        self._tried = -FORGET_SECONDS
         self._failure = ""
         self._fetching: asyncio.Task[None] | None = None
 
     def generation(self) -> int:
         """One more for each answer that differs; what is old is fetched again in the background."""
-        if self._keys and self._monotonic() - self._fetched >= REFRESH_SECONDS:
+        if self.known.keys and self._monotonic() - self.known.fetched >= REFRESH_SECONDS:
             self._fetch()
-        return self._generation
+        return self.known.generation
+
+    def go_on_from(self, before: Keys) -> None:
+        """Take its keys: the issuer's server may be down just now."""
+        if isinstance(before, UrlKeys):
+            self.known = before.known
+
+    async def probe(self) -> None:
+        """Fetch the keys before the first login asks for them."""
+        if not self.known.keys and (fetching := self._fetch()):
+            await asyncio.wait([fetching])
 
     async def find(self, kid: str, algorithm: str) -> Key | None:
         """Look among the keys that are known, then ask the issuer for new ones."""
-        if self._monotonic() - self._fetched < FORGET_SECONDS and (key := choose(self._keys, kid, algorithm)):
+        fresh = self._monotonic() - self.known.fetched < FORGET_SECONDS
+        if fresh and (key := choose(self.known.keys, kid, algorithm)):
             return key
         if fetching := self._fetch():
             # Several wait for the same, and one who leaves must not take it from the others.
             await asyncio.wait([fetching])
         if self._failure:
             raise OAuthUnavailableError(f"cannot fetch the issuer's keys: {self._failure}")
-        return choose(self._keys, kid, algorithm)
+        return choose(self.known.keys, kid, algorithm)
 
     async def close(self) -> None:
         """Stop fetching."""
@@ -118,12 +148,11 @@ class UrlKeys(Keys):
 
     async def _fetch_now(self) -> None:
         try:
-            document = await self._endpoint.ask()
-            if document != self._document:
-                self._keys, self._document = parse_keys(document), document
-                self._generation += 1
-                log.info("JWKS fetched", endpoint=self._endpoint.name, keys=len(self._keys))
-            self._fetched, self._failure = self._monotonic(), ""
+            keys = parse_keys(await self._endpoint.ask())
+            if keys != self.known.keys:
+                log.info("JWKS fetched", endpoint=self._endpoint.name, keys=len(keys))
+            generation = self.known.generation + (keys != self.known.keys)
+            self.known, self._failure = _Known(keys, generation, self._monotonic()), ""
         except OAuthKeysError as error:
             self._failure = f"{self._endpoint.name}: {error}"
             log.warning("the issuer's JWKS is bad, the keys before stay in force", reason=self._failure)
@@ -131,6 +160,16 @@ class UrlKeys(Keys):
             self._failure = str(error)
         finally:
             self._fetching = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The keys that were fetched last, and when."""
+
+    keys: tuple[Key, ...] = ()
+    generation: int = 0
+    fetched: float = -FORGET_SECONDS
 
 
 def _read(path: Path) -> tuple[Key, ...]:
@@ -157,5 +196,3 @@ LOOK_SECONDS: Final = 1.0
 REFRESH_SECONDS: Final = 600.0
 # Between two fetches: whoever invents names of keys causes no more.
 AGAIN_SECONDS: Final = 10.0
-# Keys that nobody could fetch again for so long may have been withdrawn long ago; as routes' hard TTL.
-FORGET_SECONDS: Final = 24 * 3600.0

@@ -37,6 +37,13 @@ class Prover(ABC):
         """Another one: what was proved before is to be proved again."""
         return 0
 
+    def go_on_from(self, before: "Prover") -> None:  # noqa: B027 - most know nothing beforehand
+        """Know what another with the same config knows."""
+
+    @abstractmethod
+    async def probe(self) -> None:
+        """Warn of what would keep it from telling."""
+
     @abstractmethod
     async def close(self) -> None:
         """Give back connections."""
@@ -56,11 +63,12 @@ class OAuthVerifier(Verifier):
         *,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._prover: Final = prover
+        self.config: Final = config
+        self.prover: Final = prover
         self._resolver: Final = resolver
         self._wall = wall
         self._rules = Rules(config, expiry_required=prover.expiry_required)
-        self._kept = _KeptTokens(config.cached_tokens or DEFAULT_CACHED_TOKENS)
+        self.kept = _KeptTokens(config.cached_tokens or DEFAULT_CACHED_TOKENS)
         # Mail programs open several connections at once, each with the same token.
         self._under_way: dict[bytes, asyncio.Task[Told | route_pb2.Verdict]] = {}
 
@@ -69,15 +77,24 @@ class OAuthVerifier(Verifier):
         if not BEARER.fullmatch(proof.token):
             return refused("no bearer token (RFC 6750)")
         digest = hashlib.sha256(proof.token).digest()
-        if kept := self._kept.get(digest, self._prover.generation(), self._wall()):
+        if kept := self.kept.get(digest, self.prover.generation(), self._wall()):
             metrics.OAUTH_TOKENS.labels("remembered").inc()
             return await self._account(kept, proof)
         told = await self._prove_once(digest, proof.token)
         return await self._account(told, proof) if isinstance(told, Told) else told
 
+    def go_on_from(self, before: "OAuthVerifier") -> None:
+        """Remember what another with the same config remembers."""
+        self.prover.go_on_from(before.prover)
+        self.kept = before.kept
+
+    async def probe(self) -> None:
+        """See whether tokens can be proved."""
+        await self.prover.probe()
+
     async def close(self) -> None:
         """Let go of the prover; nobody asks any more."""
-        await self._prover.close()
+        await self.prover.close()
 
     async def _prove_once(self, digest: bytes, token: bytes) -> Told | route_pb2.Verdict:
         task = self._under_way.get(digest)
@@ -88,9 +105,9 @@ class OAuthVerifier(Verifier):
         return await asyncio.shield(task)
 
     async def _prove(self, digest: bytes, token: bytes) -> Told | route_pb2.Verdict:
-        generation = self._prover.generation()
+        generation = self.prover.generation()
         try:
-            claims = await self._prover.claims(token.decode("ascii"))
+            claims = await self.prover.claims(token.decode("ascii"))
             now = self._wall()
             told = self._rules.judge(claims, now)
         except TokenRefusedError as error:
@@ -100,7 +117,7 @@ class OAuthVerifier(Verifier):
             metrics.OAUTH_TOKENS.labels("fault").inc()
             return fault(str(error))
         metrics.OAUTH_TOKENS.labels("good").inc()
-        self._kept.keep(digest, _Kept(told, min(told.expires, now + self._prover.longest_kept_seconds), generation))
+        self.kept.keep(digest, _Kept(told, min(told.expires, now + self.prover.longest_kept_seconds), generation))
         return told
 
     async def _account(self, told: Told, proof: route_pb2.Proof) -> route_pb2.Verdict:

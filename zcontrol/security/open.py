@@ -8,9 +8,10 @@ from zcontrol.security.verify import Verifier, Verifiers
 from zcontrol.v1 import config_pb2
 
 
-def open_verifiers(config: config_pb2.Config, resolver: Resolver) -> Verifiers:
-    """What this config lets verify, by the names and the directory of its resolver."""
-    return Verifiers(passwords=_passwords(config, resolver), tokens=_tokens(config, resolver))
+def open_verifiers(config: config_pb2.Config, resolver: Resolver, *, before: Verifiers | None = None) -> Verifiers:
+    """What this config lets verify, by the names and the directory of its resolver; to take another's place."""
+    tokens = _tokens(config, resolver, before.tokens if before else None)
+    return Verifiers(passwords=_passwords(config, resolver), tokens=tokens)
 
 
 def _passwords(config: config_pb2.Config, resolver: Resolver) -> Verifier | None:
@@ -21,9 +22,9 @@ def _passwords(config: config_pb2.Config, resolver: Resolver) -> Verifier | None
     return None
 
 
-def _tokens(config: config_pb2.Config, resolver: Resolver) -> Verifier | None:
+def _tokens(config: config_pb2.Config, resolver: Resolver, before: Verifier | None) -> Verifier | None:
     if config.verify.HasField("oauth"):
         from zcontrol.security.open_oauth import open_oauth  # noqa: PLC0415 - HTTP and JWT only for who uses them
 
-        return open_oauth(config.verify.oauth, resolver)
+        return open_oauth(config.verify.oauth, resolver, before)
     return None

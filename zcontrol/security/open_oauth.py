@@ -7,12 +7,19 @@ from zcontrol.security.introspection import IntrospectedTokens
 from zcontrol.security.keys import FileKeys, UrlKeys
 from zcontrol.security.oauth import OAuthVerifier, Prover
 from zcontrol.security.signed import SignedTokens
+from zcontrol.security.verify import Verifier
 from zcontrol.v1 import config_pb2
 
 
-def open_oauth(config: config_pb2.VerifyOAuth, resolver: Resolver) -> OAuthVerifier:
-    """What proves tokens as configured; raises `ZproxyError` if the config can lead nowhere."""
-    return OAuthVerifier(config, open_prover(config), resolver)
+def open_oauth(config: config_pb2.VerifyOAuth, resolver: Resolver, before: Verifier | None = None) -> OAuthVerifier:
+    """What proves tokens as configured; raises `ZproxyError` if the config can lead nowhere.
+
+    Where it takes the place of one with the same config, it goes on with what that one knows.
+    """
+    verifier = OAuthVerifier(config, open_prover(config), resolver)
+    if isinstance(before, OAuthVerifier) and before.config == config:
+        verifier.go_on_from(before)
+    return verifier
 
 
 def open_prover(config: config_pb2.VerifyOAuth) -> Prover:

@@ -22,12 +22,12 @@ class SignedTokens(Prover):
     longest_kept_seconds = 3600.0
 
     def __init__(self, keys: Keys, algorithms: Collection[str]) -> None:
-        self._keys: Final = keys
+        self.keys: Final = keys
         self._algorithms: Final = frozenset(algorithms)
 
     def generation(self) -> int:
         """That of the keys."""
-        return self._keys.generation()
+        return self.keys.generation()
 
     async def claims(self, token: str) -> Claims:
         """What the token says, if a key of the issuer's has signed it."""
@@ -41,14 +41,23 @@ class SignedTokens(Prover):
         if "crit" in header or "b64" in header:
             # RFC 7515, 4.1.11: of such extensions we know none.
             raise TokenRefusedError("signed with an extension (crit) that we do not know")
-        key = await self._keys.find(kid, algorithm)
+        key = await self.keys.find(kid, algorithm)
         if key is None:
             raise TokenRefusedError("signed by a key that its issuer does not publish")
         return _claims(token, key, algorithm)
 
+    def go_on_from(self, before: Prover) -> None:
+        """Know the keys that another has fetched."""
+        if isinstance(before, SignedTokens):
+            self.keys.go_on_from(before.keys)
+
+    async def probe(self) -> None:
+        """Fetch the keys, where they are not at hand."""
+        await self.keys.probe()
+
     async def close(self) -> None:
         """Let go of the keys' source."""
-        await self._keys.close()
+        await self.keys.close()
 
 
 def _claims(token: str, key: Key, algorithm: str) -> Claims:

@@ -32,6 +32,9 @@ class Verifier(ABC):
         Asked for many proofs at the same time: a verifier does its own batching, and bounds what it does at once.
         """
 
+    async def probe(self) -> None:  # noqa: B027 - some have nothing to reach that others do not probe
+        """Warn of what would keep verdicts from being given, before anybody logs in."""
+
     async def close(self) -> None:  # noqa: B027 - some hold nothing
         """Give back connections and threads; nobody asks any more."""
 
@@ -42,7 +45,9 @@ class Verifiers:
 
     def __init__(self, *, passwords: Verifier | None = None, tokens: Verifier | None = None) -> None:
         """One verifier may serve for both; they are closed with this."""
-        self._by_kind: Final = {"password": passwords, "token": tokens}
+        self.passwords: Final = passwords
+        self.tokens: Final = tokens
+        self._probing: asyncio.Future[list[None]] | None = None
         self._asking = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -50,9 +55,11 @@ class Verifiers:
     @property
     def told(self) -> edge_pb2.Verifiers:
         """What edges are told of it."""
-        return edge_pb2.Verifiers(
-            passwords=self._by_kind["password"] is not None, tokens=self._by_kind["token"] is not None
-        )
+        return edge_pb2.Verifiers(passwords=self.passwords is not None, tokens=self.tokens is not None)
+
+    def start(self) -> None:
+        """See now whether what verifies can be reached."""
+        self._probing = asyncio.gather(*(each.probe() for each in self._all()))
 
     async def verify(self, proof: route_pb2.Proof) -> route_pb2.Verdict:
         """The verdict on one credential; never raises."""
@@ -72,9 +79,16 @@ class Verifiers:
 
     async def close(self) -> None:
         """Answer what was asked, then close the verifiers."""
+        if self._probing:
+            self._probing.cancel()
+            await asyncio.wait([self._probing])
         await self._idle.wait()
-        for verifier in {id(each): each for each in self._by_kind.values() if each}.values():
+        for verifier in self._all():
             await verifier.close()
+
+    def _all(self) -> list[Verifier]:
+        one, other = self.passwords, self.tokens
+        return [each for each in (one, None if other is one else other) if each]
 
     async def _ask(self, proof: route_pb2.Proof) -> route_pb2.Verdict:
         kind = proof.WhichOneof("credential")
@@ -83,7 +97,7 @@ class Verifiers:
             return refused("an empty credential")
         if len(getattr(proof, kind)) > LONGEST_CREDENTIAL:
             return refused(f"a {kind} longer than {LONGEST_CREDENTIAL} octets")
-        verifier = self._by_kind[kind]
+        verifier = self.passwords if kind == "password" else self.tokens
         if verifier is None:
             return fault(f"nothing verifies {kind}s: configure [verify]")
         try:
