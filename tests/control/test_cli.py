@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
+from control.conftest import take
 from zcontrol.cli import app
 from zcontrol.v1 import pool_pb2 as pb
 
@@ -309,3 +310,20 @@ async def test_check_opens_an_ldap_directory_without_asking_it(config_file: Path
     config_file.write_text(good.replace("(a=b)", "(&)(a=b)(=)"))
     said = await call("check", str(config_file), "--for", "control")
     assert (said.code, "directory.ldap" in said.err) == (1, True), said.err
+
+
+async def test_pool_add_gives_each_service_the_login_style_it_can_have(running: Running, zproxy: Zproxy) -> None:
+    verifying = '\nverify.ldap.bind = true\ndirectory.ldap = { urls = ["ldap://127.0.0.1:1"], base = "dc=x" }\n'
+    lines = running.file.read_text().splitlines()
+    running.file.write_text("\n".join(verifying if line.startswith("directory.file") else line for line in lines))
+    await take(running)
+    styles = ["--login-style", "verify_then_master", "--login-style", "verify_then_xclient"]
+    words = "pool add all-1 --host 127.0.0.9 --imap 143 --submission 587 --forward xclient --master-user zproxy"
+    assert (await zproxy(*words.split(), *styles)).code == 0
+    endpoints = (await pool(running))["all-1"].endpoints
+    assert (endpoints.imap.login_style, endpoints.imap.master_user) == (pb.LOGIN_STYLE_VERIFY_THEN_MASTER, "zproxy")
+    submission = endpoints.submission
+    assert (submission.login_style, submission.master_user) == (pb.LOGIN_STYLE_VERIFY_THEN_XCLIENT, "")
+    assert (await zproxy("pool", "update", "all-1", "--login-style", "replay")).code == 0
+    imap = (await pool(running))["all-1"].endpoints.imap
+    assert (imap.login_style, imap.master_user) == (pb.LOGIN_STYLE_REPLAY, "")

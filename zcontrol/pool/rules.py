@@ -127,8 +127,6 @@ def _check_login_style(service: str, endpoint: pool_pb2.Endpoint, *, verifies: b
         # Nobody is logged in whom nobody checked.
         problem = 'nothing proves a client; configure [verify] on control, or write "replay"'
         yield Fault(path="login_style", found=found, problem=problem)
-    elif style not in STYLES_OF_EDGES:
-        yield Fault(path="login_style", found=found, problem='no edge can log in so yet; write "replay"')
     if style == pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT and not (
         service in STYLE_SERVICES[style] and endpoint.forward == pool_pb2.FORWARD_XCLIENT
     ):
@@ -167,7 +165,6 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 # Styles in which the backend takes our word for who the client is.
 VERIFYING = (pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER, pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT)
-STYLES_OF_EDGES = (pool_pb2.LOGIN_STYLE_UNSPECIFIED, pool_pb2.LOGIN_STYLE_REPLAY)
 # Ways to log in that only some services know.
 STYLE_SERVICES: dict[int, tuple[str, ...]] = {pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT: ("submission",)}
 # Ways to tell the client's address that only some services know.
