@@ -19,7 +19,7 @@ from servers.waiting import until
 from zcontrol.security.endpoint import LARGEST_ANSWER, Endpoint
 from zcontrol.security.keys import AGAIN_SECONDS, FORGET_SECONDS, REFRESH_SECONDS, UrlKeys
 from zcontrol.security.oauth import OAuthVerifier
-from zcontrol.security.open_oauth import DEFAULT_ALGORITHMS, open_prover
+from zcontrol.security.open_oauth import DEFAULT_ALGORITHMS, open_oauth, open_prover
 from zcontrol.security.signed import SignedTokens
 from zcontrol.security.verify import Verifiers
 from zcontrol.v1 import config_pb2
@@ -249,3 +249,26 @@ class TestKeysAtAUrl:
             server.document = jwks()
             clocks.now += AGAIN_SECONDS
             assert said(await verifiers.verify(bearer(token()))) == f"verified {SITI}"
+
+    async def test_keys_are_there_before_the_first_login_and_after_a_reload(self, server: Authority) -> None:
+        server.document = jwks()
+        settings = {"jwks_url": server.url, "issuer": ISSUER, "audiences": [AUDIENCE], "timeout": Duration(seconds=10)}
+        oauth = config_pb2.VerifyOAuth(**settings)  # type: ignore[arg-type]
+        async with Bench(directory=ToldDirectory(account("siti"))) as bench:
+            before = open_oauth(oauth, bench.resolver)
+            await before.probe()
+            assert len(server.asked) == 1
+            server.status = 500
+            after, other = (open_oauth(each, bench.resolver, before) for each in (oauth, other_issuer(oauth)))
+            await before.close()
+            assert said(await after.verify(bearer(token()))) == f"verified {SITI}"
+            assert said(await other.verify(bearer(token()))) == "fault"
+            await after.close()
+            await other.close()
+
+
+def other_issuer(oauth: config_pb2.VerifyOAuth) -> config_pb2.VerifyOAuth:
+    changed = config_pb2.VerifyOAuth()
+    changed.CopyFrom(oauth)
+    changed.issuer = "https://other.example"
+    return changed

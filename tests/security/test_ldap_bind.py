@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from hypothesis import given
+from hypothesis import strategies as st
+from ldap3.core import results
 
 from routing.fakes import DOMAIN, Bench
 from routing.ldap import ldap
@@ -24,7 +27,8 @@ from servers.slapd import (
     zimbra_class,
     zimbra_domain,
 )
-from zcontrol.directory.ldap_binds import Binds
+from zcontrol.directory.ldap_binds import Binds, Bound, judged
+from zcontrol.directory.ldap_connection import Result
 from zcontrol.security.ldap_bind import LdapBindVerifier
 from zcontrol.security.verify import Verifiers
 from zcontrol.v1 import config_pb2
@@ -32,6 +36,7 @@ from zcontrol.v1 import config_pb2
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from servers.certificates import Authority
     from servers.slapd import Entry, Slapd, StartSlapd
 
 NAME = f"siti@{DOMAIN}"
@@ -311,6 +316,28 @@ class TestZimbra:
         domain = zimbra_domain(DOMAIN, zimbraDomainStatus=of_domain)
         kind, _ = await self.verdict(start_slapd, domain, self.DEFAULT, zimbraAccountStatus=of_account)
         assert kind == expected
+
+
+@pytest.mark.parametrize("way", ["starttls", "ldaps"])
+async def test_binds_are_secured_as_searches_are(start_slapd: StartSlapd, authority: Authority, way: str) -> None:
+    """By a server that takes no password in clear."""
+    server = start_slapd(SITI, settings="security simple_bind=56", start=False)
+    server.use(authority.issue(server.address))
+    url, tls = (server.url, config_pb2.LDAP_TLS_STARTTLS) if way == "starttls" else (server.ldaps_url, 0)
+    async with verifying(url, tls=tls, ca_file=str(authority.ca_file)) as verifiers:
+        assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+        assert said(await verifiers.verify(password("siti", "wrong"))) == "refused"
+    async with verifying(server.url) as in_clear:
+        verdict = await in_clear.verify(password("siti", "right"))
+        assert said(verdict) == "fault"
+        assert 'set directory.ldap.tls = "starttls"' in verdict.fault.reason
+
+
+@given(value=st.binary(max_size=40))
+def test_a_policy_control_of_any_octets_is_read_or_passed_over(value: bytes) -> None:
+    bound = judged(Result(results.RESULT_SUCCESS, "success", (), value))
+    assert bound in (Bound.RIGHT, Bound.EXPIRED)
+    assert judged(Result(results.RESULT_INVALID_CREDENTIALS, "wrong", (), value)) is not Bound.RIGHT
 
 
 async def test_searches_stay_bound_as_configured_whoever_binds(start_slapd: StartSlapd) -> None:

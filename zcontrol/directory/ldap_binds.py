@@ -75,10 +75,11 @@ class Binds:
         """In a thread."""
         if time.monotonic() > until:
             raise DirectoryUnavailableError("whoever asked has left")
-        return _judged(self._replicas.ask(bind))
+        return judged(self._replicas.ask(bind))
 
 
-def _judged(result: Result) -> Bound:
+def judged(result: Result) -> Bound:
+    """What the answer to a bind means; raises `DirectoryError` where that is nothing."""
     error = _policy_error(result.policy or b"")
     match result.code:
         case results.RESULT_SUCCESS if error == CHANGE_AFTER_RESET:
