@@ -1,4 +1,4 @@
-"""An authorization server's tokens: JWTs (RFC 7519) signed by a key of the run, and the Dovecot lines that trust it."""
+"""An authorization server's tokens: JWTs (RFC 7519) signed by a key of the run, and what makes others trust it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from jwt.algorithms import RSAAlgorithm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MECHANISMS: Final = ("XOAUTH2", "OAUTHBEARER")
 ISSUER: Final = "https://login.example"
+AUDIENCE: Final = "mail"
 LIFETIME_SECONDS: Final = 3600
 
 
 class TokenIssuer:
-    """Signs whatever it is asked to; `dovecot_lines` make a mailbox server check its tokens without asking anybody."""
+    """Signs whatever it is asked to; `dovecot_lines` make a mailbox server check its tokens, `jwks_file` a verifier."""
 
     def __init__(self, directory: Path) -> None:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -37,11 +39,15 @@ class TokenIssuer:
         setting = directory / "oauth2.conf"
         setting.write_text(PASSDB.format(keys=directory / "keys", issuer=ISSUER))
         self.dovecot_lines = LINES.format(setting=setting)
+        self.jwks_file = directory / "jwks.json"
+        key = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        self.jwks_file.write_text(json.dumps({"keys": [key]}))
 
     def token(self, account: str, *, valid_for: float = LIFETIME_SECONDS) -> str:
         """Sign a token for an account; with a negative time it has run out."""
         now = int(time.time())
-        claims = {"iss": ISSUER, "sub": account, "email": account, "iat": now - 7200, "exp": int(now + valid_for)}
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": account, "email": account, "iat": now - 7200}
+        claims["exp"] = int(now + valid_for)
         signed = f"{_encoded({'alg': 'RS256', 'typ': 'JWT'})}.{_encoded(claims)}"
         signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signed}.{_base64url(signature)}"

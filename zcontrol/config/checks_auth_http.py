@@ -32,8 +32,6 @@ def check_auth_http(source: config_pb2.AuthHttpDirectory) -> Iterator[Fault]:
     yield from _check_headers(source.headers)
     yield from _check_homes(source.homes.items())
     yield from _check_modes(source, verify=verify)
-    if verify:
-        yield Fault(path="mode", found='"verify"', problem='no edge asks so yet; write "lookup"')
     if source.protocol and not _PROTOCOL.fullmatch(source.protocol):
         yield Fault(path="protocol", found=shown(source.protocol), problem="not an Auth-Protocol; write e.g. imap")
 
