@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from servers.auth_script import auth_script, lives_at
+from servers.auth_script import auth_script, lives_at, undone
 from servers.clients import WAYS, Visitor
 from servers.dovecot import login_from
 from servers.zproxy import HOMES, two_mailboxes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from servers.auth_script import AuthScript
+    from servers.auth_script import AuthScript, Headers
     from servers.certificates import Authority
     from servers.zproxy import StartZproxy
     from zcontrol.demo.dovecot import MailboxServer
@@ -87,3 +87,38 @@ def refusal(visitor: Visitor, account: str) -> str:
         client.login(account, PASSWORD)
     client.shutdown()
     return caught.value.args[0].decode()
+
+
+def test_where_it_checks_passwords_it_says_how_each_login_goes_on(
+    start_zproxy: StartZproxy,
+    tmp_path: Path,
+    authority: Authority,
+    mailboxes: dict[str, MailboxServer],
+    script: AuthScript,
+) -> None:
+    def checked(asked: Headers) -> Headers:
+        user, password = undone(asked, "Auth-User"), undone(asked, "Auth-Pass")
+        if password != f"real of {user}" or user not in HOMES:
+            return {"Auth-Status": "Invalid login or password"}
+        return lives_at(mailboxes[HOMES[user]].address, 143, user=user, password=PASSWORD)
+
+    script.answer = checked
+    config = two_mailboxes(tmp_path, authority, mailboxes)
+    config["directory"] = {"auth_http": {"urls": [script.url], "timeout": "1s", "mode": "verify"}}
+    zproxy = start_zproxy(config)
+    context = authority.client_context()
+    for account, home in HOMES.items():
+        for way in ("IMAPS", "POP3S"):
+            visitor = Visitor(zproxy=zproxy, context=context)
+            told = visitor.read_first(WAYS[way], account, f"real of {account}")
+            assert f"The account {account} lives on {home}." in told
+            record = zproxy.record_from(visitor.address)
+            assert (record["account"], record["verified"]) == (account, "password")
+    visitor = Visitor(zproxy=zproxy, context=context)
+    # Neither the password that goes to the mailbox server nor one's own at another's name.
+    for name, password in [(SITI, PASSWORD), (SITI, f"real of {BUDI}"), (f"{SITI}*{BUDI}", f"real of {BUDI}")]:
+        with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+            visitor.read_first(WAYS["IMAPS"], name, password)
+    script.stop()
+    with pytest.raises(imaplib.IMAP4.error, match="UNAVAILABLE"):
+        visitor.read_first(WAYS["IMAPS"], SITI, f"real of {SITI}")

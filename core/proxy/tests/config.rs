@@ -115,3 +115,25 @@ fn a_directory_of_certificates_is_enough_for_tls() {
     config.certificate_directories = vec![wire::CertificateDirectory { path: "/".into() }];
     assert_eq!(faulty_keys(&config), [""; 0]);
 }
+
+#[test]
+fn master_users_have_a_name_of_their_own_a_user_and_a_password() {
+    let mut config = good();
+    let one = wire::MasterUser { name: "one".into(), user: "zproxy".into(), password: "geheim".into() };
+    config.master_users = vec![
+        one.clone(),
+        wire::MasterUser { user: "zpro\rxy".into(), ..one.clone() },
+        wire::MasterUser { name: String::new(), password: String::new(), ..one },
+    ];
+    config.listeners[0].master_logins_from = vec!["10.0.0.0/33".into()];
+    let mut keys = faulty_keys(&config);
+    keys.sort_unstable();
+    let expected = [
+        "listeners[0].master_logins_from[0]",
+        "master_users[1].name",
+        "master_users[1].user",
+        "master_users[2].name",
+        "master_users[2].password",
+    ];
+    assert_eq!(keys, expected);
+}

@@ -36,6 +36,8 @@ async fn attached(shared: &Shared, mut link: Link<EdgeReport, EdgeUpdate>) -> Re
     // Right after Attach, even if there is nothing to tell: it makes this edge a voter.
     link.send(report(Report::Health(told.news(shared.pools.verdicts())))).await?;
     let mut attached = None;
+    let mut masters = shared.pools.masters_changed();
+    let mut refused = false;
     loop {
         tokio::select! {
             update = link.read() => {
@@ -45,7 +47,14 @@ async fn attached(shared: &Shared, mut link: Link<EdgeReport, EdgeUpdate>) -> Re
                     Attached::to(&shared.metrics)
                 });
                 if let Some(answer) = take(shared, update).await {
+                    refused = matches!(answer, Report::Nack(_));
                     link.send(report(answer)).await?;
+                }
+            }
+            _ = masters.changed() => {
+                // Control does not offer the same pool again but to whoever attaches anew.
+                if refused {
+                    return Err(Status::cancelled("the config was reloaded"));
                 }
             }
             _ = judged.changed() => {

@@ -27,6 +27,8 @@ pub struct Pools {
     health: ArcSwap<config::Health>,
     draws: AtomicU64,
     writing: Mutex<Writing>,
+    /// Whom this edge may log in as.
+    masters: watch::Sender<MasterUsers>,
     /// Counts pools applied.
     applied: watch::Sender<u64>,
     /// Counts verdicts that changed.
@@ -39,7 +41,6 @@ struct Writing {
     message: wire::Pool,
     members_down: HashSet<String>,
     verifiers: Verifiers,
-    masters: MasterUsers,
 }
 
 /// What clients may be offered before their login, of what their backends can do.
@@ -99,6 +100,7 @@ impl Pools {
             health: ArcSwap::from_pointee(health),
             draws: AtomicU64::new(0),
             writing: Mutex::default(),
+            masters: watch::Sender::default(),
             applied: watch::Sender::new(0),
             judged: watch::Sender::new(0),
         }
@@ -193,7 +195,7 @@ impl Pools {
 
     /// Among whom the pools that come must find their master users.
     pub fn set_masters(&self, masters: MasterUsers) {
-        self.writing().masters = masters;
+        self.masters.send_replace(masters);
     }
 
     /// Takes a whole pool.
@@ -244,6 +246,12 @@ impl Pools {
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
+    }
+
+    /// Tells of other master users: a pool that was refused may be good now.
+    #[must_use]
+    pub fn masters_changed(&self) -> watch::Receiver<MasterUsers> {
+        self.masters.subscribe()
     }
 
     /// Tells of verdicts that changed.
@@ -318,7 +326,7 @@ impl Pools {
 
     fn adopt(&self, writing: &mut Writing, message: wire::Pool) -> Result<(), Refused> {
         let pool = Pool::try_from(&message)?;
-        pool.check_masters(&writing.masters)?;
+        pool.check_masters(&self.masters.borrow())?;
         let before = self.serving.load();
         let serving = Arc::new(Serving::after(&before, pool));
         serving.call_down(&writing.members_down);

@@ -83,3 +83,36 @@ impl LoginStyle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAYS: [&str; 4] = ["IDLE", "AUTH=PLAIN", "AUTH=XOAUTH2", "AUTH=SCRAM-SHA-256"];
+    const MASTER: LoginStyle = LoginStyle::VerifyThenMaster;
+
+    #[test]
+    fn offered_is_what_a_style_can_carry() {
+        let words = SAYS.map(str::to_owned);
+        let offered = |style: LoginStyle, passwords, tokens| style.offered(&words, Verifiers { passwords, tokens });
+        assert_eq!(offered(LoginStyle::Replay, false, false), SAYS);
+        assert_eq!(offered(LoginStyle::Token, true, true), ["IDLE", "AUTH=XOAUTH2"]);
+        for style in [MASTER, LoginStyle::VerifyThenXclient] {
+            assert_eq!(offered(style, true, false), ["IDLE"]);
+            assert_eq!(offered(style, false, true), ["IDLE", "AUTH=OAUTHBEARER", "AUTH=XOAUTH2"]);
+        }
+    }
+
+    #[test]
+    fn a_password_leads_where_the_backend_or_control_checks_it() {
+        for (style, passwords, leads) in [
+            (LoginStyle::Replay, false, true),
+            (LoginStyle::Token, true, false),
+            (MASTER, true, true),
+            (MASTER, false, false),
+            (LoginStyle::VerifyThenXclient, false, false),
+        ] {
+            assert_eq!(style.takes_passwords(Verifiers { passwords, tokens: true }), leads, "{style:?}");
+        }
+    }
+}

@@ -64,8 +64,12 @@ impl Attempt<'_> {
     async fn log_in(self, login: &Login, relay: &mut Relay, record: &mut Record) -> Result<LoggedIn, Error> {
         record.step("route");
         let mut resolved = self.resolve(login, record).await?;
+        // The verdict may be what says where to.
+        if resolved.lacks_proof_by_route() {
+            resolved = self.prove(login, resolved, record).await?;
+        }
         let mut candidates = self.candidates(&resolved).await?;
-        if resolved.lacks_proof(candidates.iter().map(|candidate| &*candidate.endpoint)) {
+        if resolved.lacks_proof_at(candidates.iter().map(|candidate| &*candidate.endpoint)) {
             resolved = self.prove(login, resolved, record).await?;
             candidates = self.candidates(&resolved).await?;
         }

@@ -50,10 +50,14 @@ impl Resolved {
         self.target().login_style.unwrap_or(endpoint.login_style)
     }
 
+    /// Whether a proof must be had wherever the login goes.
+    pub(super) fn lacks_proof_by_route(&self) -> bool {
+        self.proved.is_none() && (self.own.verify || self.target().verify)
+    }
+
     /// Whether a proof must be had before any of these is dialled.
-    pub(super) fn lacks_proof<'a>(&self, mut endpoints: impl Iterator<Item = &'a Endpoint>) -> bool {
-        let by_route = self.own.verify || self.target().verify;
-        self.proved.is_none() && (by_route || endpoints.any(|endpoint| self.style(endpoint).needs_proof()))
+    pub(super) fn lacks_proof_at<'a>(&self, mut endpoints: impl Iterator<Item = &'a Endpoint>) -> bool {
+        self.proved.is_none() && endpoints.any(|endpoint| self.style(endpoint).needs_proof())
     }
 }
 

@@ -3,7 +3,9 @@
 use zproxy_proxy::service::Service;
 use zproxy_proxy::wire::edge_report::Report;
 use zproxy_proxy::wire::edge_update::Update;
-use zproxy_proxy::wire::{Ack, Attach, Backend, Change, Defaults, EdgeUpdate, MembersDown, Nack, Pool, Snapshot};
+use zproxy_proxy::wire::{
+    Ack, Attach, Backend, Change, Defaults, EdgeUpdate, LoginStyle, MasterUser, MembersDown, Nack, Pool, Snapshot,
+};
 
 use super::edge::{Directory, Edge, backend};
 use super::fake::{Control, Watch, until};
@@ -178,4 +180,35 @@ async fn members_called_down_get_nobody_until_the_next_list() {
     assert!(home_of(&edge, usual_name).is_some(), "a home of its own is no member's business");
     watch.say(told(vec![])).await;
     until(|| home_of(&edge, "store") == Some(usual.clone())).await;
+}
+
+#[tokio::test]
+async fn a_login_style_that_this_edge_cannot_go_by_is_refused_with_the_mend() {
+    let directory = Directory::new();
+    let mut control = Control::start(&directory.socket());
+    let edge = Edge::with(&directory, |config| {
+        let master = |name: &str| MasterUser { name: name.into(), user: "zproxy".into(), password: "geheim".into() };
+        config.master_users = vec![master("one"), master("two")];
+    });
+    let mut watch = control.watch().await;
+    attached(&mut watch).await;
+    let styled = |style: LoginStyle, master_user: &str| {
+        let mut backend = mbox(1);
+        let imap = backend.endpoints.as_mut().unwrap().imap.as_mut().unwrap();
+        imap.login_style = style.into();
+        imap.master_user = master_user.into();
+        snapshot(1, vec![backend])
+    };
+    for (style, master_user, told) in [
+        (LoginStyle::VerifyThenMaster, "three", "no master user \"three\" for its imap endpoint"),
+        (LoginStyle::VerifyThenMaster, "", "no single master user for its imap endpoint"),
+        (LoginStyle::VerifyThenXclient, "", "for a submission endpoint"),
+    ] {
+        let nack = applied(&mut watch, styled(style, master_user)).await.unwrap_err();
+        assert!(nack.reason.contains(told), "{}", nack.reason);
+    }
+    assert_eq!(applied(&mut watch, styled(LoginStyle::VerifyThenMaster, "two")).await, Ok(1));
+    assert_eq!(applied(&mut watch, styled(LoginStyle::Token, "")).await, Ok(1));
+    let offer = edge.shared.pools.offer(Service::Imap);
+    assert!(!offer.passwords, "nobody takes them");
 }
