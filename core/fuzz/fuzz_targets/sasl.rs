@@ -34,6 +34,9 @@ fn terms() -> Terms {
 
 /// Whatever a client said can be said to a backend, by a mechanism of its own kind.
 fn check(mechanism: Mechanism, said: &Credentials) {
+    if let Credential::Token(token) = &said.credential {
+        let _ = token.claim("email");
+    }
     let Some(name) = &said.name else {
         return assert_eq!(mechanism, Mechanism::Token(TokenMechanism::OauthBearer));
     };
@@ -47,7 +50,6 @@ fn check(mechanism: Mechanism, said: &Credentials) {
         Credential::Scram(_) => panic!("an exchange is relayed"),
         Credential::Token(token) => {
             assert_eq!(mechanism, Mechanism::Token(token.mechanism()));
-            let _ = token.claim("email");
             token.response(name)
         }
     };
