@@ -1,7 +1,9 @@
 //! Responses of an exchange, a line each; the first octet chooses the mechanism and whether the first is an initial one.
 #![no_main]
 
-use zproxy_protocol::sasl::{Credential, Credentials, Exchange, Mechanism, Progress, Refused, Terms, TokenMechanism, plain};
+use zproxy_protocol::sasl::{
+    Credential, Credentials, Exchange, Mechanism, Progress, Refused, Terms, TokenMechanism, plain,
+};
 
 /// LOGIN and SCRAM ask twice, the others once.
 const MAX_RESPONSES: usize = 2;
