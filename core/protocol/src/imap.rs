@@ -9,9 +9,9 @@ pub mod command;
 mod identity;
 pub mod response;
 mod server;
-mod syntax;
+mod tag;
 
-pub use syntax::Tag;
+pub use tag::Tag;
 
 use crate::{Client, ClientSetting, Protocol, Server, ServerSetting};
 

@@ -15,6 +15,7 @@
     )
 )]
 
+mod cutter;
 pub mod dialogue;
 pub mod error;
 pub mod imap;
@@ -25,6 +26,7 @@ pub mod proxy_header;
 pub mod sasl;
 pub mod secret;
 pub mod smtp;
+mod strings;
 mod text;
 
 pub use dialogue::{

@@ -6,11 +6,12 @@
 
 mod grammar;
 
+use crate::cutter::{Cut, Cutter, Most};
 use crate::name::BadName;
 use crate::sasl::Mechanism;
 use crate::{Input, Name, Secret, ServerSetting};
 
-use super::syntax::{Ending, Tag, ending};
+use super::tag::Tag;
 
 pub use grammar::Verb;
 
@@ -130,14 +131,7 @@ pub(super) fn limit(bytes: &[u8], setting: &ServerSetting) -> usize {
 
 /// How far a command has been read. Its octets stay in the input until it is whole.
 #[derive(Debug, Default)]
-pub struct Reader {
-    /// Where the line now being read begins: behind the last literal.
-    line: usize,
-    /// Where the last line that was read whole ends.
-    read: usize,
-    /// No LF before.
-    searched: usize,
-}
+pub struct Reader(Cutter);
 
 impl Reader {
     /// Reads on, up to `most` octets a command.
@@ -145,58 +139,27 @@ impl Reader {
     /// # Errors
     /// See [`Endless`].
     pub fn read(&mut self, input: &mut Input, most: usize) -> Result<Read, Endless> {
-        loop {
-            let bytes = input.bytes();
-            let Some(end) = self.line_end(bytes) else {
-                self.searched = bytes.len().max(self.line);
-                return if bytes.len() > most { Err(endless(bytes)) } else { Ok(Read::More) };
-            };
-            let line = bytes.get(self.line..end).unwrap_or_default();
-            if end > most {
-                return Err(endless(bytes));
+        match self.0.cut(input.bytes(), Most { all: most, literal: MAX_LITERAL }) {
+            Cut::BareLf => Ok(self.take(input, Some(Refused::BareLf))),
+            Cut::Endless => Err(endless(input.bytes())),
+            Cut::Leave => {
+                let (tag, verb) = grammar::opening(input.bytes());
+                Ok(Read::Literal { tag, verb })
             }
-            self.read = end;
-            match ending(line) {
-                Ending::BareLf => return Ok(self.take(input, Some(Refused::BareLf))),
-                Ending::Literal { size, waits } => {
-                    let next = usize::try_from(size).ok().filter(|&size| size <= MAX_LITERAL);
-                    let next = next.and_then(|size| end.checked_add(size)).filter(|&next| next <= most);
-                    match (next, waits) {
-                        (Some(next), true) => {
-                            let (tag, verb) = grammar::opening(bytes);
-                            self.skip_to(next);
-                            return Ok(Read::Literal { tag, verb });
-                        }
-                        (Some(next), false) => self.skip_to(next),
-                        (None, true) => return Ok(self.take(input, Some(Refused::TooLong))),
-                        (None, false) => return Err(endless(bytes)),
-                    }
-                }
-                Ending::Plain => return Ok(self.take(input, None)),
-                Ending::Unreadable => return Err(endless(bytes)),
-            }
+            Cut::More => Ok(Read::More),
+            Cut::TooLong => Ok(self.take(input, Some(Refused::TooLong))),
+            Cut::Whole => Ok(self.take(input, None)),
         }
     }
 
     /// Forgets a command whose literal gets no leave; the client goes on with its next command.
     pub fn drop_command(&mut self, input: &mut Input) {
-        input.consume(self.read);
+        input.consume(self.0.len());
         *self = Self::default();
     }
 
-    fn line_end(&self, bytes: &[u8]) -> Option<usize> {
-        let from = self.searched.max(self.line);
-        let at = bytes.get(from..)?.iter().position(|&octet| octet == b'\n')?;
-        from.checked_add(at)?.checked_add(1)
-    }
-
-    fn skip_to(&mut self, next: usize) {
-        self.line = next;
-        self.searched = next;
-    }
-
     fn take(&mut self, input: &mut Input, refused: Option<Refused>) -> Read {
-        let command = input.bytes().get(..self.read).unwrap_or_default();
+        let command = input.bytes().get(..self.0.len()).unwrap_or_default();
         let read = match refused {
             Some(refused) => Read::Bad { tag: grammar::opening(command).0, refused },
             None => grammar::read(command),

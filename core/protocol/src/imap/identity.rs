@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::sasl::{Credential, Mechanism};
+use crate::strings::{is_quotable, quote};
 use crate::{Error, Forward, LoginAtBackend, Secret};
 
 use super::capability::Capabilities;
-use super::syntax::{is_quotable, quote};
 
 /// RFC 2971, section 3.3.
 const MAX_PAIRS: usize = 30;

@@ -3,9 +3,8 @@
 //! Only lines that matter before the login are looked into. Literals can only be in untagged data, which the login does
 //! not need: they are skipped as they come in and never held.
 
+use crate::strings::{Ending, ending};
 use crate::{Error, Input};
-
-use super::syntax::{Ending, ending};
 
 /// Longest line. Capabilities of a few thousand octets are the longest that honest backends send.
 pub const MAX_LINE: usize = 16_384;

@@ -11,7 +11,7 @@ use crate::{Error, Input, Login, LoginOffer, Refusal, Replay, Secret, Server, Se
 
 use super::capability;
 use super::command::{self, Command, Endless, Parameters, Read, Reader, Refused, Verb};
-use super::syntax::Tag;
+use super::tag::Tag;
 
 /// Longest text of a refusal that is not ours.
 const MAX_TOLD: usize = 200;

@@ -3,9 +3,9 @@
 use zeroize::Zeroizing;
 
 use crate::sasl::Mechanism;
-use crate::{Name, Secret};
+use crate::{Name, Secret, strings};
 
-use super::super::syntax::{Ending, Tag, ending};
+use super::super::tag::Tag;
 use super::{Command, Parameters, Read, Refused};
 
 /// RFC 2971, section 3.3: at most 30 pairs, fields of 30 and values of 1024 octets.
@@ -165,43 +165,12 @@ impl<'a> Words<'a> {
     }
 
     fn string(&mut self) -> Result<Zeroizing<Vec<u8>>, Refused> {
-        match self.0.first() {
-            Some(b'"') => self.quoted(),
-            Some(b'{') => self.literal().map(|octets| Zeroizing::new(octets.to_vec())),
-            _ => Err(Refused::Syntax),
-        }
-    }
-
-    /// Octets beyond ASCII are let in, as RFC 9051 does: names and passwords have them, and clients quote them.
-    fn quoted(&mut self) -> Result<Zeroizing<Vec<u8>>, Refused> {
-        self.octet(b'"')?;
-        // So large that it never moves: a copy left behind would not be wiped.
-        let mut text = Zeroizing::new(Vec::with_capacity(self.0.len()));
-        loop {
-            match self.next()? {
-                b'"' => return Ok(text),
-                b'\\' => match self.next()? {
-                    special @ (b'"' | b'\\') => text.push(special),
-                    _ => return Err(Refused::Syntax),
-                },
-                b'\r' | b'\n' => return Err(Refused::Syntax),
-                octet => text.push(octet),
-            }
-        }
-    }
-
-    fn literal(&mut self) -> Result<&'a [u8], Refused> {
-        let line = self.0.iter().position(|&octet| octet == b'\n').and_then(|at| at.checked_add(1));
-        let (header, rest) = line.and_then(|end| self.0.split_at_checked(end)).ok_or(Refused::Syntax)?;
-        // Only the header may stand here: its `{` is where we are, and there is no other.
-        if header.iter().filter(|&&octet| octet == b'{').count() != 1 {
-            return Err(Refused::Syntax);
-        }
-        let Ending::Literal { size, .. } = ending(header) else { return Err(Refused::Syntax) };
-        let size = usize::try_from(size).map_err(|_| Refused::TooLong)?;
-        let (octets, rest) = rest.split_at_checked(size).ok_or(Refused::Syntax)?;
+        let quoted = strings::quoted(self.0);
+        let string =
+            quoted.or_else(|| strings::literal(self.0).map(|(text, rest)| (Zeroizing::new(text.to_vec()), rest)));
+        let (text, rest) = string.ok_or(Refused::Syntax)?;
         self.0 = rest;
-        Ok(octets)
+        Ok(text)
     }
 
     /// Takes `% * \ ]` for letters, as Dovecot does: passwords have them, and clients do not always quote.
@@ -222,12 +191,6 @@ impl<'a> Words<'a> {
             }
             _ => Err(Refused::Syntax),
         }
-    }
-
-    fn next(&mut self) -> Result<u8, Refused> {
-        let (&octet, rest) = self.0.split_first().ok_or(Refused::Syntax)?;
-        self.0 = rest;
-        Ok(octet)
     }
 
     fn until(&mut self, stop: impl Fn(u8) -> bool) -> &'a [u8] {

@@ -3,8 +3,8 @@ use imap_codec::decode::Decoder as _;
 use imap_codec::imap_types::command::CommandBody;
 use proptest::prelude::*;
 
-use super::super::syntax::quote;
 use super::*;
+use crate::strings::quote;
 
 const MOST: usize = 8192;
 

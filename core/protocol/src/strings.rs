@@ -1,41 +1,18 @@
-//! The octets that IMAP's grammar names (RFC 3501, section 9), for both machines.
+//! Strings as IMAP and ManageSieve write them: quoted, or as literals whose size stands at the end of a line.
+
+use zeroize::Zeroizing;
 
 use crate::text::is_printable;
 
-/// Longest tag. Clients count in a few digits; a longer one only serves to have us say it back.
-pub(super) const MAX_TAG: usize = 64;
-
-/// A tag that the grammar allows and that is short: the only words of a client's that are ever said back to it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Tag(Box<str>);
-
-impl Tag {
-    /// Checks octets: printable ASCII without specials and `+`, at most 64.
-    #[must_use]
-    pub fn new(octets: &[u8]) -> Option<Self> {
-        let legal = |&octet: &u8| octet.is_ascii_graphic() && !b"(){%*\"\\+".contains(&octet);
-        if octets.is_empty() || octets.len() > MAX_TAG || !octets.iter().all(legal) {
-            return None;
-        }
-        std::str::from_utf8(octets).ok().map(|tag| Self(tag.into()))
-    }
-
-    /// The tag.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// How a line ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// In LF alone.
     BareLf,
     /// In a literal's header: so many octets follow the line. A size past `u64` is its greatest value.
     Literal {
         size: u64,
-        /// `{n}`: the sender waits for leave; `{n+}` (RFC 7888) does not.
+        /// `{n}`, and not `{n+}` (RFC 7888): where literals wait at all, the sender waits for leave.
         waits: bool,
     },
     /// In CR LF and nothing else of note.
@@ -46,7 +23,7 @@ pub(super) enum Ending {
 }
 
 /// How `line`, up to and including its LF, ends.
-pub(super) fn ending(line: &[u8]) -> Ending {
+pub(crate) fn ending(line: &[u8]) -> Ending {
     let body = line.strip_suffix(b"\n").unwrap_or(line);
     let header = header(body.trim_ascii_end());
     match (body.strip_suffix(b"\r"), header) {
@@ -76,8 +53,42 @@ fn header(body: &[u8]) -> Option<Header> {
     Some(Header { size, waits })
 }
 
+/// What a quoted string at the start says, and what follows it; none: there is none. Octets beyond ASCII are let in, as
+/// RFC 9051 does: names and passwords have them, and clients quote them.
+pub(crate) fn quoted(octets: &[u8]) -> Option<(Zeroizing<Vec<u8>>, &[u8])> {
+    let mut rest = octets.strip_prefix(b"\"")?;
+    // So large that it never moves: a copy left behind would not be wiped.
+    let mut text = Zeroizing::new(Vec::with_capacity(rest.len()));
+    loop {
+        rest = match rest {
+            [b'"', rest @ ..] => return Some((text, rest)),
+            [b'\\', special @ (b'"' | b'\\'), rest @ ..] => {
+                text.push(*special);
+                rest
+            }
+            [b'\\' | b'\r' | b'\n', ..] | [] => return None,
+            [octet, rest @ ..] => {
+                text.push(*octet);
+                rest
+            }
+        };
+    }
+}
+
+/// What a literal at the start says, and what follows it; none: there is none, or not all of it.
+pub(crate) fn literal(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let line = octets.iter().position(|&octet| octet == b'\n')?.checked_add(1)?;
+    let (header, rest) = octets.split_at_checked(line)?;
+    // Only the header may stand here: its `{` is where we are, and there is no other.
+    if !header.starts_with(b"{") || header.iter().filter(|&&octet| octet == b'{').count() != 1 {
+        return None;
+    }
+    let Ending::Literal { size, .. } = ending(header) else { return None };
+    rest.split_at_checked(usize::try_from(size).ok()?)
+}
+
 /// Writes an ASCII text as a quoted string; what cannot stand in one becomes `?`.
-pub(super) fn quote(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for &octet in text {
         if matches!(octet, b'"' | b'\\') {
@@ -89,23 +100,13 @@ pub(super) fn quote(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Whether every octet may stand in a quoted string as it is or behind a backslash.
-pub(super) fn is_quotable(text: &[u8]) -> bool {
+pub(crate) fn is_quotable(text: &[u8]) -> bool {
     text.iter().copied().all(is_printable)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tag_is_short_and_of_tag_characters() {
-        for good in [&b"a"[..], b"A001", b"a]b", b"1.2", &[b'x'; MAX_TAG]] {
-            assert!(Tag::new(good).is_some(), "{}", good.escape_ascii());
-        }
-        for bad in [&b""[..], b"a b", b"a+", b"*", b"a\0", b"a\x80", b"\"a\"", b"{1}", &[b'x'; MAX_TAG + 1]] {
-            assert!(Tag::new(bad).is_none(), "{}", bad.escape_ascii());
-        }
-    }
 
     #[test]
     fn reads_the_header_of_a_literal_only_at_the_very_end() {
@@ -138,5 +139,40 @@ mod tests {
         let mut out = Vec::new();
         quote(b"a\"b\\c\r\n\0\xffd", &mut out);
         assert_eq!(out, b"\"a\\\"b\\\\c????d\"");
+    }
+
+    /// A string and what follows it.
+    type Parts<'a> = Option<(&'a [u8], &'a [u8])>;
+
+    #[test]
+    fn a_string_is_read_to_its_end_and_no_further() {
+        let table: &[(&[u8], Parts<'_>)] = &[
+            (b"\"\" x", Some((b"", b" x"))),
+            (b"\"a\\\"b\\\\\"\r\n", Some((b"a\"b\\", b"\r\n"))),
+            (b"\"{3}\xff\"", Some((b"{3}\xff", b""))),
+            (b"\"a\\b\"", None),
+            (b"\"a\r\n\"", None),
+            (b"\"a", None),
+            (b"\"a\\", None),
+            (b"a\"", None),
+            (b"", None),
+        ];
+        for (octets, expected) in table {
+            let read = quoted(octets);
+            assert_eq!(read.as_ref().map(|(text, rest)| (&text[..], *rest)), *expected, "{}", octets.escape_ascii());
+        }
+        let table: &[(&[u8], Parts<'_>)] = &[
+            (b"{3+}\r\na\"b x", Some((b"a\"b", b" x"))),
+            (b"{0}\r\n", Some((b"", b""))),
+            (b"{3}\r\nab", None),
+            (b"{3}\nabc", None),
+            (b"{1}{3}\r\nabc", None),
+            (b"x {3}\r\nabc", None),
+            (b"{18446744073709551617}\r\na", None),
+            (b"{3}", None),
+        ];
+        for (octets, expected) in table {
+            assert_eq!(literal(octets), *expected, "{}", octets.escape_ascii());
+        }
     }
 }
