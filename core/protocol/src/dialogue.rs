@@ -13,7 +13,7 @@ use crate::{Error, Input, Name, Secret};
 
 /// One mail protocol: makes the machines and knows the few words that shared code needs.
 pub trait Protocol: Sync {
-    /// The service's name in config, records and metrics: `imap`, `pop3`, `submission`.
+    /// The service's name in config, records and metrics: `imap`, `pop3`, `sieve` …
     fn name(&self) -> &'static str;
     /// The ALPN protocol ID (IANA registry), e.g. `imap`.
     fn alpn(&self) -> &'static [u8];
@@ -157,7 +157,7 @@ pub struct ServerSetting {
     /// How the client may log in.
     pub login: LoginOffer,
     /// The capability words, upper case, that every candidate backend offers; in SMTP with their parameters, a line of
-    /// the EHLO reply each.
+    /// the EHLO reply each, and in ManageSieve with their values.
     pub shared: Arc<[String]>,
     /// Whether there is a candidate backend that passwords lead to.
     pub passwords: bool,
@@ -217,8 +217,8 @@ pub enum ClientStep {
     Challenge(Challenge),
     /// More bytes are needed.
     More,
-    /// Of a [`Goal::Probe`]: all the capability words (upper case) the backend named, in SMTP with their parameters. A
-    /// goodbye is in `out`.
+    /// Of a [`Goal::Probe`]: all the capability words (upper case) the backend named, in SMTP and ManageSieve with what
+    /// follows them. A goodbye is in `out`.
     Probed(Vec<String>),
     /// The backend refused the login.
     Refused(Refusal),
@@ -270,7 +270,7 @@ pub enum Forward {
     Id,
     /// It is not.
     None,
-    /// POP3 XCLIENT, as Dovecot takes it, or SMTP XCLIENT, as Postfix and Dovecot do.
+    /// POP3 or ManageSieve XCLIENT, as Dovecot takes it, or SMTP XCLIENT, as Postfix and Dovecot do.
     Xclient,
     /// POP3 XOIP, as Zimbra takes it.
     Xoip,
@@ -296,7 +296,8 @@ pub struct ClientInfo {
 pub struct Success {
     /// Whole lines, CRLF included, that come before the success line: untagged CAPABILITY and ALERT.
     pub before: Vec<u8>,
-    /// The success line after its `OK `, `+OK ` or `235 `, without CRLF; holds no CR, LF or NUL.
+    /// The success line after its `OK `, `+OK ` or `235 `, without CRLF, and in ManageSieve without quotes; holds no CR,
+    /// LF or NUL.
     pub text: Vec<u8>,
     /// The backend still takes commands that are for proxies only (SMTP XCLIENT and XFORWARD), and would believe the
     /// client: the relay must show this machine every octet of the session, and keep from the backend what it says.
@@ -329,9 +330,9 @@ pub enum Refusal {
     Expired,
     /// No fault of the client's; it shall keep its password and try later.
     Temporary,
-    /// The backend's own meaning: a code and its text, of printable ASCII. In IMAP and POP3 the code is a response code
-    /// without brackets (`ALERT`, `IN-USE` …; empty: none), in SMTP the reply code and the enhanced status code as they
-    /// stand before the text (`454 4.7.0`; empty: just that).
+    /// The backend's own meaning: a code and its text, of printable ASCII. In IMAP, POP3 and ManageSieve the code is a
+    /// response code without brackets (`ALERT`, `IN-USE` …; empty: none), in SMTP the reply code and the enhanced status
+    /// code as they stand before the text (`454 4.7.0`; empty: just that).
     Told {
         /// The response code.
         code: String,

@@ -25,9 +25,11 @@ pub mod pop3;
 pub mod proxy_header;
 pub mod sasl;
 pub mod secret;
+pub mod sieve;
 pub mod smtp;
 mod strings;
 mod text;
+mod xclient;
 
 pub use dialogue::{
     Client, ClientInfo, ClientSetting, ClientStep, Forward, Goal, Login, LoginAtBackend, LoginOffer, Protocol, Refusal,

@@ -3,13 +3,13 @@
 use super::UTF8;
 use super::response::{Capabilities, Lines, Reply};
 use crate::sasl::{Answer, Credential, Mechanism, Responses};
-use crate::{Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, Refusal, Secret, Success};
+use crate::{
+    Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, Refusal, Secret, Success, xclient,
+};
 
 /// Octets of an AUTH command with its initial response, CRLF included (RFC 5034, section 4); a longer response waits
 /// for the backend to ask.
 const MAX_AUTH: usize = 255;
-/// Octets of a session id that Dovecot keeps (`LOGIN_MAX_SESSION_ID_LEN`).
-const MAX_SESSION_ID: usize = 64;
 
 /// The conversation with a backend.
 pub(super) struct Pop3Client {
@@ -226,29 +226,12 @@ impl State {
     }
 }
 
-/// The command that tells the client's address, and its line. Session id and host name are left out where they would
-/// need an escape, which XCLIENT does not have here.
+/// The command that tells the client's address, and its line.
 fn forward(forward: Forward, client: &ClientInfo) -> Option<(&'static str, String)> {
-    let address = client.address.ip().to_canonical();
     match forward {
         Forward::Id | Forward::None => None,
-        Forward::Xoip => Some(("XOIP", format!("XOIP {address}"))),
-        Forward::Xclient => {
-            let local = client.local.ip().to_canonical();
-            let (port, local_port) = (client.address.port(), client.local.port());
-            let mut line = format!("XCLIENT ADDR={address} PORT={port} DESTADDR={local} DESTPORT={local_port}");
-            let word = |text: &&str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic());
-            if let Some(id) = Some(client.session_id.as_str()).filter(word).filter(|id| id.len() <= MAX_SESSION_ID) {
-                line.push_str(" SESSION=");
-                line.push_str(id);
-            }
-            line.push_str(&format!(" TTL={}", client.ttl));
-            if let Some(name) = client.server_name.as_deref().filter(word) {
-                line.push_str(" DESTNAME=");
-                line.push_str(name);
-            }
-            Some(("XCLIENT", line))
-        }
+        Forward::Xclient => Some(("XCLIENT", xclient::line(client))),
+        Forward::Xoip => Some(("XOIP", format!("XOIP {}", client.address.ip().to_canonical()))),
     }
 }
 

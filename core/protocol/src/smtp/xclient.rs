@@ -3,14 +3,13 @@
 
 use std::net::IpAddr;
 
+use crate::xclient::MAX_SESSION_ID;
 use crate::{Error, LoginAtBackend};
 
 /// Octets of a line, CRLF included.
 const MAX_LINE: usize = 512;
 /// Octets of one value.
 const MAX_VALUE: usize = 255;
-/// Octets of a session id that Dovecot keeps (`LOGIN_MAX_SESSION_ID_LEN`).
-const MAX_SESSION_ID: usize = 64;
 const COMMAND: &str = "XCLIENT";
 
 /// The lines that tell a backend of the client, CRLF included; `listed` are the attributes it takes. Empty: it does not
