@@ -104,13 +104,16 @@ async def test_pool_add_describes_a_backend_by_options(running: Running, zproxy:
     assert (history[0]["author"], history[0]["reason"]) == ("siti", "more room")
 
 
-async def test_pool_add_describes_an_mta_by_options(running: Running, zproxy: Zproxy) -> None:
-    words = "pool add mta-1 --host 127.0.0.9 --submission 587/starttls --verify-name mta.example --forward xclient"
+@pytest.mark.parametrize(("service", "port"), [("submission", 587), ("sieve", 4190)])
+async def test_pool_add_describes_one_service_by_options(
+    service: str, port: int, running: Running, zproxy: Zproxy
+) -> None:
+    words = f"pool add new --host 127.0.0.9 --{service} {port}/starttls --verify-name new.example --forward xclient"
     said = await zproxy(*words.split())
-    assert (said.code, said.out) == (0, "version 2: add mta-1\n")
-    (field, submission) = (await pool(running))["mta-1"].endpoints.ListFields()[0]
-    assert (field.name, submission.port, submission.verify_name) == ("submission", 587, "mta.example")
-    assert (submission.tls, submission.forward) == (pb.BACKEND_TLS_STARTTLS, pb.FORWARD_XCLIENT)
+    assert (said.code, said.out) == (0, "version 2: add new\n")
+    (field, endpoint) = (await pool(running))["new"].endpoints.ListFields()[0]
+    assert (field.name, endpoint.port, endpoint.verify_name) == (service, port, "new.example")
+    assert (endpoint.tls, endpoint.forward) == (pb.BACKEND_TLS_STARTTLS, pb.FORWARD_XCLIENT)
 
 
 async def test_pool_update_changes_what_is_given_and_leaves_the_rest(running: Running, zproxy: Zproxy) -> None:

@@ -13,7 +13,7 @@ from zcontrol.pool.rules import FORWARD_SERVICES, STYLE_SERVICES
 from zcontrol.v1 import pool_pb2
 from zcontrol.words import word
 
-NAMES = {"submission": "SMTP submission"}
+NAMES = {"submission": "SMTP submission", "sieve": "ManageSieve"}
 """What people call a service, where that is not just its name."""
 
 
@@ -46,6 +46,7 @@ class Wish:
     imap: Annotated[Port | None, port_option("imap")] = None
     pop3: Annotated[Port | None, port_option("pop3")] = None
     submission: Annotated[Port | None, port_option("submission")] = None
+    sieve: Annotated[Port | None, port_option("sieve")] = None
     tls: Annotated[int | None, word_option(pool_pb2.BackendTls.DESCRIPTOR, "TLS of its services.")] = None
     verify: Annotated[
         int | None, word_option(pool_pb2.Verify.DESCRIPTOR, "Whether its certificate is checked; unset: full.")
@@ -72,7 +73,7 @@ class Wish:
         """Change what is given, and leave the rest as it is."""
         _set(backend, host=self.host, group=self.group, weight=self.weight)
         _set(backend, max_sessions=self.max_sessions, state=self.state)
-        given = {"imap": self.imap, "pop3": self.pop3, "submission": self.submission}
+        given = {"imap": self.imap, "pop3": self.pop3, "submission": self.submission, "sieve": self.sieve}
         endpoints = {field.name: endpoint for field, endpoint in backend.endpoints.ListFields()}
         backend.ClearField("endpoints")
         for service, port in given.items():
@@ -135,8 +136,8 @@ def add(call: Call, name: Name, wish: Wish, change: Change) -> None:
     """Add a backend, e.g. `add mbox-3 --host 10.0.0.3 --imap 143 --pop3 110`; it gets its users at once."""
     if not wish.host:
         fail("--host is missing; give the server's IP address or DNS name", ExitCode.USAGE)
-    if not any((wish.imap, wish.pop3, wish.submission)):
-        fail("give the port of at least one service: --imap, --pop3 or --submission", ExitCode.USAGE)
+    if not any((wish.imap, wish.pop3, wish.submission, wish.sieve)):
+        fail("give the port of at least one service: --imap, --pop3, --submission or --sieve", ExitCode.USAGE)
     backend = pool_pb2.Backend(name=name)
     wish.apply(backend)
     request = pool_pb2.AddBackendRequest(header=change.header(), backend=backend)

@@ -170,6 +170,6 @@ STYLE_SERVICES: dict[int, tuple[str, ...]] = {pool_pb2.LOGIN_STYLE_VERIFY_THEN_X
 # Ways to tell the client's address that only some services know.
 FORWARD_SERVICES: dict[int, tuple[str, ...]] = {
     pool_pb2.FORWARD_ID: ("imap",),
-    pool_pb2.FORWARD_XCLIENT: ("pop3", "submission"),
+    pool_pb2.FORWARD_XCLIENT: ("pop3", "submission", "sieve"),
     pool_pb2.FORWARD_XOIP: ("pop3",),
 }

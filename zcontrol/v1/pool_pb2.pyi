@@ -129,8 +129,8 @@ class _ForwardEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Forward.Value
     FORWARD_ID: _Forward.ValueType  # 2
     """IMAP ID with `x-originating-ip` and its kin; the backend must trust us to believe it."""
     FORWARD_XCLIENT: _Forward.ValueType  # 3
-    """POP3 XCLIENT, as Dovecot takes it; submission XCLIENT, as Postfix and Dovecot do (the backend must list us in
-    `smtpd_authorized_xclient_hosts` or `login_trusted_networks`).
+    """POP3 and ManageSieve XCLIENT, as Dovecot takes it; submission XCLIENT, as Postfix and Dovecot do (the backend must
+    list us in `smtpd_authorized_xclient_hosts` or `login_trusted_networks`).
     """
     FORWARD_XOIP: _Forward.ValueType  # 4
     """POP3 XOIP, as Zimbra takes it."""
@@ -144,8 +144,8 @@ FORWARD_NONE: Forward.ValueType  # 1
 FORWARD_ID: Forward.ValueType  # 2
 """IMAP ID with `x-originating-ip` and its kin; the backend must trust us to believe it."""
 FORWARD_XCLIENT: Forward.ValueType  # 3
-"""POP3 XCLIENT, as Dovecot takes it; submission XCLIENT, as Postfix and Dovecot do (the backend must list us in
-`smtpd_authorized_xclient_hosts` or `login_trusted_networks`).
+"""POP3 and ManageSieve XCLIENT, as Dovecot takes it; submission XCLIENT, as Postfix and Dovecot do (the backend must
+list us in `smtpd_authorized_xclient_hosts` or `login_trusted_networks`).
 """
 FORWARD_XOIP: Forward.ValueType  # 4
 """POP3 XOIP, as Zimbra takes it."""
@@ -278,7 +278,11 @@ class Endpoints(_message.Message):
     @_builtins.property
     def lmtp(self) -> Global___Endpoint: ...
     @_builtins.property
-    def sieve(self) -> Global___Endpoint: ...
+    def sieve(self) -> Global___Endpoint:
+        """ManageSieve, 4190 with starttls: made to speak TLS from the first byte, which the protocol does not know, Dovecot 2.3
+        now and then overlooks the first command.
+        """
+
     @_builtins.property
     def http(self) -> Global___Endpoint: ...
     def __init__(

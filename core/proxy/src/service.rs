@@ -1,6 +1,6 @@
 //! The services a session may be of, and the protocol each speaks.
 
-use zproxy_protocol::{Protocol, imap::Imap, pop3::Pop3, smtp::Submission};
+use zproxy_protocol::{Protocol, imap::Imap, pop3::Pop3, sieve::Sieve, smtp::Submission};
 
 /// A mail service.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -11,11 +11,13 @@ pub enum Service {
     Pop3,
     /// SMTP submission.
     Submission,
+    /// ManageSieve.
+    Sieve,
 }
 
 impl Service {
     /// All of them, in the order of [`Service::index`].
-    pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Submission];
+    pub const ALL: [Self; 4] = [Self::Imap, Self::Pop3, Self::Submission, Self::Sieve];
 
     /// Place in tables with one entry a service.
     #[must_use]
@@ -28,7 +30,7 @@ impl Service {
     #[must_use]
     pub fn may_leave_home(self) -> bool {
         match self {
-            Self::Imap | Self::Pop3 => false,
+            Self::Imap | Self::Pop3 | Self::Sieve => false,
             Self::Submission => true,
         }
     }
@@ -46,6 +48,7 @@ impl Service {
             Self::Imap => &Imap,
             Self::Pop3 => &Pop3,
             Self::Submission => &Submission,
+            Self::Sieve => &Sieve,
         }
     }
 }

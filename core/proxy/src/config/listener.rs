@@ -93,8 +93,10 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         wire::Protocol::Imap => Some(Service::Imap),
         wire::Protocol::Pop3 => Some(Service::Pop3),
         wire::Protocol::Submission => Some(Service::Submission),
+        wire::Protocol::Sieve => Some(Service::Sieve),
         wire::Protocol::Unspecified => {
-            faults.push(invalid(&key("protocol"), "is missing: \"imap\", \"pop3\" or \"submission\"".into()));
+            faults
+                .push(invalid(&key("protocol"), "is missing: \"imap\", \"pop3\", \"submission\" or \"sieve\"".into()));
             None
         }
     };

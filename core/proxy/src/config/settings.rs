@@ -102,6 +102,8 @@ impl Timeouts {
                 of("imap_idle", &message.imap_idle, 35 * 60),
                 of("pop3_idle", &message.pop3_idle, 11 * 60),
                 of("submission_idle", &message.submission_idle, 11 * 60),
+                // RFC 5804 asks for 30 minutes at least, as IMAP does.
+                of("sieve_idle", &message.sieve_idle, 35 * 60),
             ],
             // Above the backends' own delay (Dovecot: 2 s), so that the moment of a refusal does not tell its reason.
             auth_failure_delay: of("auth_failure_delay", &message.auth_failure_delay, 3),

@@ -110,7 +110,7 @@ fn defaults(
     let mut defaults = [None; Service::ALL.len()];
     for service in Service::ALL {
         let name = message.map_or("", |message| match service {
-            Service::Imap | Service::Pop3 => message.mail.as_str(),
+            Service::Imap | Service::Pop3 | Service::Sieve => message.mail.as_str(),
             Service::Submission => message.submission.as_str(),
         });
         if !name.is_empty() {
@@ -185,6 +185,7 @@ fn of_service(all: &wire::Endpoints, service: Service) -> Option<&wire::Endpoint
         Service::Imap => all.imap.as_ref(),
         Service::Pop3 => all.pop3.as_ref(),
         Service::Submission => all.submission.as_ref(),
+        Service::Sieve => all.sieve.as_ref(),
     }
 }
 
