@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from servers.certificates import Authority
 
 LOGIN = re.compile(
-    r"(?P<service>imap|pop3)-login: Info: Login: user=<(?P<user>[^>]*)>, method=(?P<method>\S+), rip=(?P<rip>\S+), "
-    r"lip=(?P<lip>\S+), mpid=\d+,(?P<tls> TLS,)?.* session=<(?P<session>[^>]*)>"
+    r"(?P<service>imap|pop3|managesieve)-login: Info: Login: user=<(?P<user>[^>]*)>, method=(?P<method>\S+), "
+    r"rip=(?P<rip>\S+), lip=(?P<lip>\S+), mpid=\d+,(?P<tls> TLS,)?.* session=<(?P<session>[^>]*)>"
 )
 # Refusals come at once: zproxy's own delay is what clients wait for.
 LINES = "auth_failure_delay = 0\n"
