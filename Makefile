@@ -22,7 +22,7 @@ TOOLS := $(shell command -v cc >/dev/null || echo gcc libc6-dev) \
     $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv)
 RUN_PACKAGES := $(TOOLS) dovecot-imapd dovecot-pop3d
 TEST_PACKAGES := $(RUN_PACKAGES) curl dovecot-lmtpd dovecot-managesieved dovecot-sieve fetchmail isync ldap-utils \
-    libnet-ssleay-perl libnginx-mod-mail memcached msmtp offlineimap3 openssl postfix slapd swaks
+    libnet-ssleay-perl libnginx-mod-mail memcached msmtp offlineimap3 openssl postfix sieve-connect slapd swaks
 FUZZ_PACKAGES := $(TOOLS) $(shell command -v c++ >/dev/null || echo g++)
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core protos -path core/fuzz -prune -o \

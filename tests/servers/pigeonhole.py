@@ -80,8 +80,12 @@ class ScriptServers:
     def behind(self, directory: Path) -> Iterator[Zproxy]:
         """Run the product before them, and wait until it knows what both can do."""
         with Zproxy(directory, self.config(directory)) as zproxy:
-            until(lambda: "SIEVE" in self.offered(zproxy) and self.offered(zproxy)["SIEVE"])
+            until(lambda: self.offered(zproxy)["SIEVE"])
             yield zproxy
+
+    def client(self, zproxy: Zproxy) -> SieveClient:
+        """Connect in TLS."""
+        return SieveClient(zproxy.listeners["sieves"], context=self.authority.client_context())
 
     def config(self, directory: Path) -> Config:
         ways = {"mbox-1": STARTTLS_XCLIENT, "mbox-2": STARTTLS_PROXY_V2}
@@ -96,5 +100,5 @@ class ScriptServers:
 
     def offered(self, zproxy: Zproxy) -> dict[str, str]:
         """Return what a client is offered before its login, in TLS."""
-        with SieveClient(zproxy.listeners["sieves"], context=self.authority.client_context()) as client:
+        with self.client(zproxy) as client:
             return client.greeting.capabilities
