@@ -5,6 +5,7 @@ Whatever goes wrong, the client gets a temporary failure, and his password goes 
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,14 @@ import pytest
 
 from servers.certificates import Authority
 from servers.fake_mailbox import IMAP_GREETING, PASSWORD, POP3_GREETING
-from servers.front import CERTIFIED, IMPLICIT, STARTTLS, behaves, server_context, within
+from servers.front import CERTIFIED, IMPLICIT, STARTTLS, Front, behaves, server_context, within
 from servers.raw_client import plain
 from servers.said import TEMPORARY, WELCOME, log_in
 
 if TYPE_CHECKING:
-    import ssl
     from pathlib import Path
 
     from servers.fake_backend import Behaviour, Conversation
-    from servers.front import Front
 
 GREETING = {"imap": IMAP_GREETING, "pop3": POP3_GREETING}
 HOME = {STARTTLS: "mbox-starttls", IMPLICIT: "mbox-implicit"}
@@ -171,3 +170,18 @@ def test_no_handshake_at_all_is_a_temporary_failure_in_time(account: str, protoc
 def showing(context: ssl.SSLContext, account: str, protocol: str) -> Behaviour:
     """Behave well, but with that certificate."""
     return dict(behaves(TLS[account], context))[protocol]
+
+
+def test_a_backend_that_asks_for_our_certificate_is_shown_it(
+    front: Front, authority: Authority, tmp_path: Path
+) -> None:
+    asking = server_context(authority.issue(CERTIFIED))
+    asking.verify_mode = ssl.CERT_REQUIRED
+    asking.load_verify_locations(authority.ca_file)
+    ours = {"ca_file": str(authority.ca_file), **authority.issue("edge-1.example").config}
+    with Front(tmp_path, authority, backend_tls=ours) as certified:
+        for account in (STARTTLS, IMPLICIT):
+            behaviour = showing(asking, account, "imap")
+            fails_for_now(front, "imap", account, behaviour)
+            with certified.behaving(HOME[account], "imap", behaviour):
+                assert certified.answer("imap", account).startswith(WELCOME["imap"])

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use webpki::BorrowedCertRevocationList;
 
 use crate::config::{ClientCertificates, Invalid, Listener};
 
@@ -45,7 +46,7 @@ fn verifier(wanted: &ClientCertificates) -> Result<Arc<dyn ClientCertVerifier>, 
     if !wanted.required {
         builder = builder.allow_unauthenticated();
     }
-    builder.build().map_err(|error| ("crl_files".to_owned(), format!("cannot be used: {error}: make them anew")))
+    builder.build().map_err(|error| ("ca_file".to_owned(), format!("cannot be used: {error}")))
 }
 
 /// Each authority of a bundle; here one that cannot be used is a fault, for its clients would be refused.
@@ -67,6 +68,12 @@ fn revoked(file: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, St
         .map_err(|error| unreadable(file, &error))?
         .collect::<Result<_, _>>()
         .map_err(|error| format!("{file:?} is not PEM: {error}"))?;
+    for list in &lists {
+        BorrowedCertRevocationList::from_der(list).map_err(|error| {
+            let mend = "it must be of version 2, as `openssl ca -gencrl -crlexts crl_ext` makes it";
+            format!("{file:?} holds a revocation list that cannot be used ({error}): {mend}")
+        })?;
+    }
     if lists.is_empty() {
         let mend = "`openssl crl -inform DER -in LIST -out FILE` makes PEM of DER";
         return Err(format!("{file:?} holds no revocation list in PEM: {mend}"));

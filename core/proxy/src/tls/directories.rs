@@ -115,10 +115,11 @@ fn present(paths: &[PathBuf], stem: &str) -> Option<(Files, Stamps)> {
     all.map(|files| (Stamps::of(&files), files)).find(|(stamps, _)| !stamps.are_of_nothing()).map(|(s, f)| (f, s))
 }
 
-/// Whether it is a host name, in labels that no file system takes for anything but a name.
+/// Whether it is a host name, in labels that no file system takes for anything but a name, and we for no wildcard.
 fn is_host(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=LONGEST_LABEL).contains(&label.len())
+            && label != "_"
             && label.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-_".contains(&octet))
     };
     name.len() <= LONGEST_NAME && name.split('.').all(is_label)
@@ -134,7 +135,7 @@ mod tests {
             assert!(is_host(name), "{name}");
         }
         let long = vec!["a".repeat(63); 4].join(".");
-        for name in ["", ".", "..", "../x", "a/b", "a..b", ".a", "a.", "A", "a\0", "a b", "é", "a%2fb", &long] {
+        for name in ["", ".", "..", "../x", "a/b", "a..b", ".a", "a.", "A", "a\0", "a b", "é", "a%2fb", "_.a", &long] {
             assert!(!is_host(name), "{name}");
         }
         assert!(!is_host(&"a".repeat(64)));
