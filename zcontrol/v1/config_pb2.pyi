@@ -85,6 +85,32 @@ LISTENER_TLS_STARTTLS_OPTIONAL: ListenerTls.ValueType  # 4
 """STARTTLS or STLS offered; login without it allowed beyond loopback only with `plaintext_ok`."""
 Global___ListenerTls: _TypeAlias = ListenerTls  # noqa: Y015
 
+class _ExternalIdentity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExternalIdentityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExternalIdentity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXTERNAL_IDENTITY_UNSPECIFIED: _ExternalIdentity.ValueType  # 0
+    EXTERNAL_IDENTITY_EMAIL: _ExternalIdentity.ValueType  # 1
+    """Its first mail address (rfc822Name of the subject's alternative names)."""
+    EXTERNAL_IDENTITY_CN: _ExternalIdentity.ValueType  # 2
+    """Its subject's common name, if there is one only."""
+    EXTERNAL_IDENTITY_DNS: _ExternalIdentity.ValueType  # 3
+    """Its first host name (dNSName of the alternative names)."""
+
+class ExternalIdentity(_ExternalIdentity, metaclass=_ExternalIdentityEnumTypeWrapper):
+    """A name of a certificate. Like a name that is typed it may be an alias, and is qualified where it has no domain."""
+
+EXTERNAL_IDENTITY_UNSPECIFIED: ExternalIdentity.ValueType  # 0
+EXTERNAL_IDENTITY_EMAIL: ExternalIdentity.ValueType  # 1
+"""Its first mail address (rfc822Name of the subject's alternative names)."""
+EXTERNAL_IDENTITY_CN: ExternalIdentity.ValueType  # 2
+"""Its subject's common name, if there is one only."""
+EXTERNAL_IDENTITY_DNS: ExternalIdentity.ValueType  # 3
+"""Its first host name (dNSName of the alternative names)."""
+Global___ExternalIdentity: _TypeAlias = ExternalIdentity  # noqa: Y015
+
 class _Alpn:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -421,6 +447,7 @@ class Listener(_message.Message):
     MASTER_LOGINS_FROM_FIELD_NUMBER: _builtins.int
     CLIENT_CERTIFICATES_FIELD_NUMBER: _builtins.int
     TLS_MIN_VERSION_FIELD_NUMBER: _builtins.int
+    EXTERNAL_IDENTITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique; in records, metrics and the ready line. Required."""
     protocol: Global___Protocol.ValueType
@@ -437,6 +464,11 @@ class Listener(_message.Message):
     """Passwords may cross networks in clear on this listener."""
     tls_min_version: Global___TlsVersion.ValueType
     """The oldest TLS that clients may speak; unset: tls1_2."""
+    external_identity: Global___ExternalIdentity.ValueType
+    """What of a client's certificate names the account that it proves by SASL EXTERNAL; unset: email. Needs
+    `client_certificates`. EXTERNAL is offered to whoever shows a certificate with such a name, where every backend's
+    `login_style` is verify_then_master or verify_then_xclient.
+    """
     @_builtins.property
     def proxy_protocol_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Expect a PROXY protocol header (v1 or v2) from these networks, in CIDR form, and from nobody else: a connection
@@ -466,10 +498,11 @@ class Listener(_message.Message):
         master_logins_from: _abc.Iterable[_builtins.str] | None = ...,
         client_certificates: Global___ClientCertificates | None = ...,
         tls_min_version: Global___TlsVersion.ValueType = ...,
+        external_identity: Global___ExternalIdentity.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["client_certificates", b"client_certificates"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "alpn", b"alpn", "client_certificates", b"client_certificates", "master_logins_from", b"master_logins_from", "name", b"name", "plaintext_ok", b"plaintext_ok", "protocol", b"protocol", "proxy_protocol_from", b"proxy_protocol_from", "tls", b"tls", "tls_min_version", b"tls_min_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "alpn", b"alpn", "client_certificates", b"client_certificates", "external_identity", b"external_identity", "master_logins_from", b"master_logins_from", "name", b"name", "plaintext_ok", b"plaintext_ok", "protocol", b"protocol", "proxy_protocol_from", b"proxy_protocol_from", "tls", b"tls", "tls_min_version", b"tls_min_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

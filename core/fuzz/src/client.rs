@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use zproxy_protocol::sasl::Terms;
-use zproxy_protocol::{Credential, Error, Input, LoginOffer, Protocol, Refusal, Server, ServerSetting, Step, Then};
+use zproxy_protocol::sasl::{Terms, external};
+use zproxy_protocol::{
+    Credential, Error, Input, LoginOffer, Protocol, Refusal, Secret, Server, ServerSetting, Step, Then,
+};
 
 /// Small, so that the fuzzer finds the limit.
 const MAX_COMMAND: usize = 512;
@@ -64,6 +66,7 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
         Ok(Step::Goodbye) => talk.logins.push("goodbye".into()),
         Ok(Step::Login(login)) => {
             let secret = match &login.credential {
+                Credential::Certificate => Secret::new(b"shown"),
                 Credential::Password(password) => password.clone(),
                 Credential::Scram(first) => first.response(),
                 Credential::Token(token) => token.secret().clone(),
@@ -84,7 +87,7 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
         Ok(Step::StartTls) => {
             assert!(input.is_empty(), "octets behind STARTTLS");
             talk.secured = true;
-            server.secured();
+            server.secured(false);
         }
         Err(error) => talk.end = Some(error),
     }
@@ -97,7 +100,7 @@ fn terms() -> Terms {
 }
 
 fn setting(protocol: &dyn Protocol, choice: u8) -> ServerSetting {
-    let words = protocol.offerable().iter().filter(|_| choice & 4 != 0);
+    let words = protocol.offerable().iter().filter(|_| choice & 4 != 0).chain(&[external::CAPABILITY]);
     ServerSetting {
         hostname: Arc::from("mail.tgg.net.id"),
         login: match choice & 3 {
@@ -107,6 +110,7 @@ fn setting(protocol: &dyn Protocol, choice: u8) -> ServerSetting {
         },
         shared: words.map(|&word| word.to_owned()).collect(),
         passwords: choice & 8 == 0,
+        certificate: choice & 16 != 0,
         bad_commands: 5,
         max_command: MAX_COMMAND,
         max_response: MAX_RESPONSE,

@@ -63,8 +63,9 @@ pub trait Server {
     /// The conversation is over; its last words, if the protocol has any, are in `out`.
     fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<Step, Error>;
 
-    /// The TLS handshake that [`Step::StartTls`] asked for is done. Forgets everything the client said before it.
-    fn secured(&mut self);
+    /// The TLS handshake that [`Step::StartTls`] asked for is done, and the client has shown a `certificate` that names an
+    /// account, or has not. Forgets everything the client said before it.
+    fn secured(&mut self, certificate: bool);
 
     /// What all candidate backends can do has changed since [`ServerSetting::shared`] was made.
     fn offer(&mut self, shared: Arc<[String]>);
@@ -161,6 +162,8 @@ pub struct ServerSetting {
     pub shared: Arc<[String]>,
     /// Whether there is a candidate backend that passwords lead to.
     pub passwords: bool,
+    /// Whether the client has shown a certificate that names an account.
+    pub certificate: bool,
     /// Bad commands before the conversation ends.
     pub bad_commands: u32,
     /// Octets of one command, literals included.
@@ -174,6 +177,7 @@ impl ServerSetting {
     /// and what carries one, where any does.
     pub(crate) fn offers(&self, mechanism: Mechanism) -> bool {
         match mechanism {
+            Mechanism::External => self.certificate && self.shares(sasl::external::CAPABILITY),
             Mechanism::Login | Mechanism::Plain => self.passwords,
             Mechanism::Scram(mechanism) => self.shares(mechanism.capability()),
             Mechanism::Token(mechanism) => self.shares(mechanism.capability()),
@@ -305,17 +309,18 @@ pub struct Success {
 }
 
 impl LoginAtBackend {
-    /// The mechanism, and the response that it begins with, in base64. A token's message has room for one
-    /// name: of whom to act as.
-    pub(crate) fn message(&self, credential: &Credential) -> (Mechanism, Secret) {
+    /// The mechanism, and the response that it begins with, in base64; none: there is none. A token's message has room for
+    /// one name: of whom to act as.
+    pub(crate) fn message(&self, credential: &Credential) -> Option<(Mechanism, Secret)> {
         let Self { name, authzid, .. } = self;
-        match credential {
+        Some(match credential {
+            Credential::Certificate => return None,
             Credential::Password(password) => (Mechanism::Plain, sasl::plain(authzid.as_ref(), name, password)),
             Credential::Scram(first) => (Mechanism::Scram(first.mechanism()), first.response()),
             Credential::Token(token) => {
                 (Mechanism::Token(token.mechanism()), token.response(authzid.as_ref().unwrap_or(name)))
             }
-        }
+        })
     }
 }
 

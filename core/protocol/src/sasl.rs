@@ -5,6 +5,7 @@
 
 mod claim;
 mod error_object;
+pub mod external;
 mod gs2;
 mod login;
 mod oauthbearer;
@@ -35,6 +36,8 @@ pub use token::{Token, TokenMechanism};
 /// relayed to one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mechanism {
+    /// RFC 4422: what TLS has proved.
+    External,
     /// Never standardised (draft-murchison-sasl-login), still what Outlook says first.
     Login,
     /// RFC 4616.
@@ -47,13 +50,14 @@ pub enum Mechanism {
 
 impl Mechanism {
     /// All, in the order in which they are offered.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Plain,
         Self::Login,
         Self::Token(TokenMechanism::OauthBearer),
         Self::Token(TokenMechanism::Xoauth2),
         Self::Scram(ScramMechanism::Sha256),
         Self::Scram(ScramMechanism::Sha1),
+        Self::External,
     ];
 
     /// The mechanism of a name in any case.
@@ -66,6 +70,7 @@ impl Mechanism {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::External => "EXTERNAL",
             Self::Login => "LOGIN",
             Self::Plain => "PLAIN",
             Self::Scram(mechanism) => mechanism.name(),
@@ -84,6 +89,8 @@ impl Mechanism {
 /// way round.
 #[derive(Clone, Debug)]
 pub enum Credential {
+    /// The client's certificate, which its TLS handshake has proved. It is shown to us, and no backend can be told of it.
+    Certificate,
     /// Never empty, holds no NUL.
     Password(Secret),
     /// The first message of an exchange, in which the client will prove that it has a password.
@@ -97,7 +104,7 @@ impl Credential {
     #[must_use]
     pub fn token_mechanism(&self) -> Option<TokenMechanism> {
         match self {
-            Self::Password(_) | Self::Scram(_) => None,
+            Self::Certificate | Self::Password(_) | Self::Scram(_) => None,
             Self::Token(token) => Some(token.mechanism()),
         }
     }
@@ -120,6 +127,7 @@ pub struct Exchange(State);
 
 #[derive(Debug)]
 enum State {
+    External,
     LoginName,
     LoginPassword(Name),
     Plain,
@@ -193,6 +201,7 @@ impl Exchange {
     #[must_use]
     pub fn begin(mechanism: Mechanism) -> Self {
         Self(match mechanism {
+            Mechanism::External => State::External,
             Mechanism::Login => State::LoginName,
             Mechanism::Plain => State::Plain,
             Mechanism::Scram(mechanism) => State::Scram(mechanism),
@@ -218,7 +227,7 @@ impl Exchange {
         match &self.0 {
             State::LoginName => login::NAME_CHALLENGE.into(),
             State::LoginPassword(_) => login::PASSWORD_CHALLENGE.into(),
-            State::Plain | State::Scram(_) | State::Token(_) => "".into(),
+            State::External | State::Plain | State::Scram(_) | State::Token(_) => "".into(),
             State::Relayed(challenge) => challenge.base64().into(),
         }
     }
@@ -245,6 +254,7 @@ impl Exchange {
 
     fn message(self, message: &[u8]) -> Result<Progress, Refused> {
         match self.0 {
+            State::External => external::parse(message).map(Progress::Done),
             State::LoginName => login::name(message).map(|name| Progress::Challenge(Self(State::LoginPassword(name)))),
             State::LoginPassword(name) => login::password(name, message).map(Progress::Done),
             State::Plain => plain::parse(message).map(Progress::Done),

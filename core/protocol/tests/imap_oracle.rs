@@ -76,6 +76,7 @@ fn reads_our_greeting_and_our_answers() {
             login,
             shared: shared.clone(),
             passwords: true,
+            certificate: false,
             bad_commands: 9,
             max_command: 99,
             max_response: 99,

@@ -18,6 +18,7 @@ fn setting(login: LoginOffer) -> ServerSetting {
         login,
         shared,
         passwords: true,
+        certificate: false,
         bad_commands: 3,
         max_command: 8192,
         max_response: MAX_RESPONSE,
@@ -48,7 +49,7 @@ impl Conversation {
                 Ok(Step::More) => break,
                 Ok(Step::StartTls) => {
                     self.heard += "<tls>\n";
-                    self.server.secured();
+                    self.server.secured(false);
                 }
                 Ok(Step::Login(login)) => {
                     let authzid =

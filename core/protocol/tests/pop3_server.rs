@@ -19,6 +19,7 @@ fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
         login,
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
         passwords: true,
+        certificate: false,
         bad_commands: 2,
         max_command: MAX_COMMAND,
         max_response: MAX_RESPONSE,
@@ -65,7 +66,7 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
         Ok(Step::Goodbye) => talk.steps.push("goodbye".into()),
         Ok(Step::StartTls) => {
             talk.steps.push("stls".into());
-            server.secured();
+            server.secured(false);
         }
         Err(error) => talk.end = Some(error),
     }

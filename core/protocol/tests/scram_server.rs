@@ -77,6 +77,7 @@ impl Talk {
             login: LoginOffer::Now,
             shared: Arc::from(["AUTH=SCRAM-SHA-256".to_owned(), "AUTH=SCRAM-SHA-1".to_owned()]),
             passwords: true,
+            certificate: false,
             bad_commands: 3,
             max_command: 8192,
             max_response: 8192,

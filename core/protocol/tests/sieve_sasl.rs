@@ -161,6 +161,7 @@ impl Clients {
             login: LoginOffer::Now,
             shared: shared.into(),
             passwords: false,
+            certificate: false,
             bad_commands: 9,
             max_command: 8192,
             max_response: 8192,

@@ -16,6 +16,7 @@ fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
         login,
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
         passwords: true,
+        certificate: false,
         bad_commands: 3,
         max_command: 8192,
         max_response: 65_536,
@@ -62,7 +63,7 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
         Ok(Step::Goodbye) => talk.steps.push("goodbye".into()),
         Ok(Step::StartTls) => {
             talk.steps.push("starttls".into());
-            server.secured();
+            server.secured(false);
         }
         Err(error) => talk.end = Some(error),
     }

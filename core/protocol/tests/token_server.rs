@@ -69,6 +69,7 @@ fn setting(shared: &[&str]) -> ServerSetting {
         login: LoginOffer::Now,
         shared: shared.iter().map(|&word| word.to_owned()).collect(),
         passwords: true,
+        certificate: false,
         bad_commands: 3,
         max_command: 8192,
         max_response: MAX_RESPONSE,
@@ -111,7 +112,7 @@ impl Talk {
                             STANDARD.decode(token.response(login.name.as_ref().unwrap_or(&nobody)).expose()).unwrap()
                         }
                         Credential::Password(password) => password.expose().to_vec(),
-                        Credential::Scram(first) => panic!("no token: {first:?}"),
+                        other => panic!("no token: {other:?}"),
                     };
                     self.logins.push(format!("{} {}", login.mechanism, message.escape_ascii()));
                     let mut out = Vec::new();

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 
-pub use listener::{ClientCertificates, Listener, ListenerTls, TlsVersion};
+pub use listener::{ClientCertificates, ExternalIdentity, Listener, ListenerTls, TlsVersion};
 pub use master::{MasterUser, MasterUsers};
 pub use sasl::Sasl;
 pub use settings::{Api, Health, Limits, Network, Networks, Records, Timeouts};

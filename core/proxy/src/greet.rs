@@ -128,7 +128,7 @@ impl Greeting {
         };
         let (stream, facts) = under.accept(tcp, self.starttls.deadline).await?;
         self.stream = Some(stream);
-        self.server.secured();
+        self.server.secured(facts.identity.is_some());
         Ok(facts)
     }
 

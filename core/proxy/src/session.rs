@@ -186,6 +186,7 @@ impl Session {
             },
             shared: Arc::clone(&offer.capabilities),
             passwords: offer.passwords,
+            certificate: self.record.tls_facts().is_some_and(|facts| facts.identity.is_some()),
             bad_commands: config.limits.bad_commands,
             max_command: config.limits.line,
             max_response: config.sasl.max_line,

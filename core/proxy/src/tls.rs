@@ -24,6 +24,7 @@ use rustls::{NamedGroup, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use zproxy_protocol::Name;
 
 pub use certificates::Certificates;
 pub use client_auth::Verifier;
@@ -33,7 +34,7 @@ pub use tickets::{BadKeys, Tickets};
 pub use trust::Trust;
 
 use crate::Error;
-use crate::config::{Listener, TlsVersion};
+use crate::config::{ExternalIdentity, Listener, TlsVersion};
 use crate::record::Writer;
 use crate::stream::Stream;
 
@@ -70,6 +71,7 @@ pub struct ServerTls {
     /// All but the certificate.
     config: ServerConfig,
     certificates: Arc<Certificates>,
+    external_identity: ExternalIdentity,
     records: Writer,
 }
 
@@ -104,7 +106,8 @@ impl ServerTls {
         config.send_tls13_tickets = 1;
         // Early data could be replayed (RFC 8446, 8), and a login is not idempotent.
         config.max_early_data_size = 0;
-        Ok(Self { config, certificates: Arc::clone(certificates), records: records.clone() })
+        let external_identity = listener.external_identity;
+        Ok(Self { config, certificates: Arc::clone(certificates), external_identity, records: records.clone() })
     }
 
     /// Ends a client's TLS.
@@ -116,7 +119,7 @@ impl ServerTls {
             Err(_) => Err(Error::ClientTimeout("TLS handshake")),
             Ok(Err(error)) => Err(Error::ClientTls(failure::reason(&error).into())),
             Ok(Ok(tls)) => {
-                let facts = Facts::of(tls.get_ref().1);
+                let facts = Facts::of(tls.get_ref().1, self.external_identity);
                 Ok((Stream::Tls(Box::new(tls.into())), facts))
             }
         }
@@ -159,11 +162,14 @@ pub struct Facts {
     pub key_exchange: Option<&'static str>,
     /// What the client proved to hold.
     pub client_certificate: Option<Arc<ClientCertificate>>,
+    /// Whom that proves; none: nobody.
+    pub identity: Option<Name>,
 }
 
 impl Facts {
-    fn of(connection: &ServerConnection) -> Self {
+    fn of(connection: &ServerConnection, rule: ExternalIdentity) -> Self {
         let leaf = connection.peer_certificates().and_then(|chain| chain.first());
+        let certificate = leaf.map(ClientCertificate::read);
         Self {
             version: version_name(connection.protocol_version()),
             cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
@@ -171,7 +177,8 @@ impl Facts {
             alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
             resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
             key_exchange: connection.negotiated_key_exchange_group().and_then(|group| group.name().as_str()),
-            client_certificate: leaf.map(|leaf| Arc::new(ClientCertificate::read(leaf))),
+            identity: certificate.as_ref().and_then(|certificate| certificate.identity(rule)),
+            client_certificate: certificate.map(Arc::new),
         }
     }
 }

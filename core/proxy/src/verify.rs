@@ -56,7 +56,7 @@ impl Evidence {
     pub fn of(credential: &Credential) -> Option<Self> {
         match credential {
             Credential::Password(password) => Some(Self::Password(password.clone())),
-            Credential::Scram(_) => None,
+            Credential::Certificate | Credential::Scram(_) => None,
             Credential::Token(token) => Some(Self::Token(token.secret().clone())),
         }
     }

@@ -86,6 +86,13 @@ fn client_certificates_want_tls_and_authorities_and_lists_that_can_be_read() {
 }
 
 #[test]
+fn whom_a_certificate_proves_is_only_asked_where_clients_show_one() {
+    let mut config = good();
+    config.listeners[0].external_identity = wire::ExternalIdentity::Cn.into();
+    assert_eq!(faulty_keys(&config), ["listeners[0].external_identity"]);
+}
+
+#[test]
 fn our_certificate_for_backends_is_two_files_that_can_be_read() {
     let mut config = good();
     let certificate_file: String = "/nonexistent/edge.pem".into();

@@ -129,6 +129,7 @@ mod tests {
             login,
             shared: Arc::from(shared),
             passwords: true,
+            certificate: false,
             bad_commands: 9,
             max_command: 99,
             max_response: 99,

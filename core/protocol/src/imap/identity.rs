@@ -93,7 +93,7 @@ pub(super) fn log_in(
     tag: &str,
 ) -> Result<Option<VecDeque<Secret>>, Error> {
     let Some(credential) = &login.credential else { return Ok(None) };
-    let (mechanism, response) = login.message(credential);
+    let Some((mechanism, response)) = login.message(credential) else { return Ok(None) };
     if backend.takes(mechanism) {
         return Ok(Some(authenticate(mechanism, &response, backend, tag)));
     }

@@ -298,10 +298,11 @@ impl Server for ImapServer {
         }
     }
 
-    fn secured(&mut self) {
+    fn secured(&mut self, certificate: bool) {
         self.bad = 0;
         self.id = Parameters::default();
         self.setting.login = LoginOffer::Now;
+        self.setting.certificate = certificate;
         self.state = State::Command(Reader::default());
     }
 

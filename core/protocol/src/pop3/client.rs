@@ -132,8 +132,10 @@ impl Pop3Client {
 
     fn authenticate(&mut self, capabilities: &Capabilities, out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
         let Goal::Login(login) = &self.goal else { return Ok(None) };
-        let Some(credential) = &login.credential else { return Ok(Some(ClientStep::Refused(Refusal::Cannot))) };
-        let (mechanism, response) = login.message(credential);
+        let said = login.credential.as_ref().and_then(|credential| Some((credential, login.message(credential)?)));
+        let Some((credential, (mechanism, response))) = said else {
+            return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
+        };
         if capabilities.takes(mechanism) {
             self.state = auth(credential, mechanism, response, out);
             return Ok(None);

@@ -164,6 +164,7 @@ mod tests {
             login: crate::LoginOffer::Now,
             shared: [].into(),
             passwords: true,
+            certificate: false,
             bad_commands: 9,
             max_command,
             max_response,

@@ -33,13 +33,13 @@ impl Responses {
 
     /// LOGIN: a name and a password, each asked for.
     pub(crate) fn login(name: Secret, password: Secret) -> Self {
-        Self { unsent: [name, password].into(), at_once: false, sent: Sent::Password }
+        Self { unsent: [name, password].into(), at_once: false, sent: Sent::Whole }
     }
 
     /// Hears a challenge; none: it is one too many.
     pub(crate) fn answer(&mut self, challenge: &[u8]) -> Option<Answer> {
         let heard_it = self.unsent.is_empty() || (self.at_once && !challenge.is_empty());
-        if heard_it && !matches!(self.sent, Sent::Password) {
+        if heard_it && !matches!(self.sent, Sent::Whole) {
             self.unsent.clear();
             return Some(match self.sent.challenged(challenge)? {
                 Challenged::Ask(challenge) => Answer::Ask(challenge),

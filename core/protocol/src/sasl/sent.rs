@@ -8,8 +8,8 @@ use crate::Refusal;
 /// By kind of credential.
 #[derive(Debug)]
 pub(crate) enum Sent {
-    /// All of it is said without being asked again.
-    Password,
+    /// All that there is to say, without being asked again.
+    Whole,
     /// An exchange between the client and the backend.
     Scram(ScramSent),
     /// A token, to which the backend may object before it refuses.
@@ -28,7 +28,7 @@ pub(crate) enum Challenged {
 impl Sent {
     pub(crate) fn new(credential: &Credential) -> Self {
         match credential {
-            Credential::Password(_) => Self::Password,
+            Credential::Certificate | Credential::Password(_) => Self::Whole,
             Credential::Scram(first) => Self::Scram(ScramSent::new(first)),
             Credential::Token(token) => Self::Token(TokenSent::new(token.mechanism())),
         }
@@ -37,7 +37,7 @@ impl Sent {
     /// Hears a challenge in base64; none: there is nothing to ask.
     pub(crate) fn challenged(&mut self, base64: &[u8]) -> Option<Challenged> {
         match self {
-            Self::Password => None,
+            Self::Whole => None,
             Self::Scram(sent) => sent.challenged(base64),
             Self::Token(sent) => sent.challenged(base64).map(Challenged::Say),
         }
@@ -53,7 +53,7 @@ impl Sent {
     /// Whether the backend may say yes: before the exchange is over, or behind an objection, it answers another question.
     pub(crate) fn may_succeed(&self) -> bool {
         match self {
-            Self::Password => true,
+            Self::Whole => true,
             Self::Scram(sent) => sent.is_done(),
             Self::Token(sent) => !sent.is_refused(),
         }
@@ -63,7 +63,7 @@ impl Sent {
     pub(crate) fn refusal(self, said: Refusal) -> Refusal {
         match self {
             Self::Token(sent) => sent.refusal(said),
-            Self::Password | Self::Scram(_) => said,
+            Self::Scram(_) | Self::Whole => said,
         }
     }
 }

@@ -141,7 +141,7 @@ fn authenticate(
     out: &mut Vec<u8>,
 ) -> Result<Result<SaslResponses, Refusal>, Error> {
     let Some(credential) = &login.credential else { return Ok(Err(Refusal::Cannot)) };
-    let (mechanism, response) = login.message(credential);
+    let Some((mechanism, response)) = login.message(credential) else { return Ok(Err(Refusal::Cannot)) };
     let is_password = matches!(credential, Credential::Password(_));
     if !capabilities.takes(mechanism) {
         return if is_password { Err(Error::BackendLacks("SASL PLAIN")) } else { Ok(Err(Refusal::Cannot)) };

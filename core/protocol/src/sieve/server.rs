@@ -206,8 +206,8 @@ impl Server for SieveServer {
         }
     }
 
-    fn secured(&mut self) {
-        let setting = ServerSetting { login: LoginOffer::Now, ..self.setting.clone() };
+    fn secured(&mut self, certificate: bool) {
+        let setting = ServerSetting { login: LoginOffer::Now, certificate, ..self.setting.clone() };
         *self = Self { state: State::Secured, ..Self::new(setting) };
     }
 

@@ -139,6 +139,7 @@ mod tests {
             login,
             shared: lines(shared).into(),
             passwords: true,
+            certificate: false,
             bad_commands: 9,
             max_command: 99,
             max_response: 99,

@@ -162,7 +162,7 @@ fn authenticate(
     capabilities: &Capabilities,
     out: &mut Vec<u8>,
 ) -> Result<Option<Responses>, Error> {
-    let (mechanism, response) = login.message(credential);
+    let Some((mechanism, response)) = login.message(credential) else { return Ok(None) };
     if capabilities.takes(mechanism) {
         let at_once = auth(mechanism, &response, out);
         return Ok(Some(Responses::single(credential, response, at_once)));

@@ -240,8 +240,8 @@ impl Server for SmtpServer {
         }
     }
 
-    fn secured(&mut self) {
-        let setting = ServerSetting { login: LoginOffer::Now, ..self.setting.clone() };
+    fn secured(&mut self, certificate: bool) {
+        let setting = ServerSetting { login: LoginOffer::Now, certificate, ..self.setting.clone() };
         *self = Self::new(setting);
     }
 

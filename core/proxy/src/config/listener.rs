@@ -29,6 +29,8 @@ pub struct Listener {
     pub master_logins_from: Networks,
     /// Whose certificates clients may show; none: they are not asked for one.
     pub client_certificates: Option<ClientCertificates>,
+    /// Whom they prove.
+    pub external_identity: ExternalIdentity,
     /// The oldest that clients may speak.
     pub tls_min_version: TlsVersion,
 }
@@ -42,6 +44,17 @@ pub struct ClientCertificates {
     pub crl_files: Vec<PathBuf>,
     /// Whether a client without one is refused.
     pub required: bool,
+}
+
+/// What of a client's certificate names the account that it proves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ExternalIdentity {
+    /// The subject's common name.
+    CommonName,
+    /// The first mail address.
+    Email,
+    /// The first host name.
+    Host,
 }
 
 /// A version of TLS that we speak.
@@ -122,6 +135,7 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         let problem = "is set, but this listener speaks no TLS: leave it out, or set tls";
         faults.push(invalid(&key("client_certificates"), problem.into()));
     }
+    let external_identity = external_identity(message, key, faults);
     Some(Listener {
         name: Arc::from(message.name.as_str()),
         service: service?,
@@ -131,11 +145,24 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         proxy_protocol_from: Networks::check(&key("proxy_protocol_from"), &message.proxy_protocol_from, faults),
         master_logins_from: Networks::check(&key("master_logins_from"), &message.master_logins_from, faults),
         client_certificates,
+        external_identity,
         tls_min_version: match message.tls_min_version() {
             wire::TlsVersion::Unspecified | wire::TlsVersion::Tls12 => TlsVersion::Tls12,
             wire::TlsVersion::Tls13 => TlsVersion::Tls13,
         },
     })
+}
+
+fn external_identity(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faults) -> ExternalIdentity {
+    if message.client_certificates.is_none() && message.external_identity() != wire::ExternalIdentity::Unspecified {
+        let problem = "means nothing where no client shows a certificate: leave it out, or set client_certificates";
+        faults.push(invalid(&key("external_identity"), problem.into()));
+    }
+    match message.external_identity() {
+        wire::ExternalIdentity::Cn => ExternalIdentity::CommonName,
+        wire::ExternalIdentity::Dns => ExternalIdentity::Host,
+        wire::ExternalIdentity::Email | wire::ExternalIdentity::Unspecified => ExternalIdentity::Email,
+    }
 }
 
 fn client_certificates(

@@ -1,6 +1,6 @@
 //! How a client is logged in at a backend, and which credentials can lead there.
 
-use zproxy_protocol::sasl::TokenMechanism;
+use zproxy_protocol::sasl::{TokenMechanism, external};
 
 use super::{Endpoint, Forward};
 use crate::service::Service;
@@ -69,7 +69,8 @@ impl LoginStyle {
                 others.chain(taken.map(str::to_owned)).collect()
             }
             Self::VerifyThenMaster | Self::VerifyThenXclient => {
-                others.chain(tokens.into_iter().filter(|_| verifiers.tokens).map(str::to_owned)).collect()
+                let tokens = tokens.into_iter().filter(|_| verifiers.tokens);
+                others.chain(tokens.chain([external::CAPABILITY]).map(str::to_owned)).collect()
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 use zproxy_protocol::{ClientSetting, ClientStep, Credential, Goal, Input, Login, LoginAtBackend, Refusal, Success};
 
 use super::relay::Relay;
@@ -47,7 +47,6 @@ impl Attempt<'_> {
     /// Leads the login to its end. Whoever has a SCRAM exchange is asked for his proof also where no backend is there to
     /// ask, before he is refused for his credentials.
     pub(super) async fn run(self, login: Login, relay: &mut Relay, record: &mut Record) -> Result<LoggedIn, Error> {
-        let began = Instant::now();
         let attempted = self.log_in(&login, relay, record).await;
         if let (Err(error), Credential::Scram(first), Some(name)) = (&attempted, &login.credential, &login.name)
             && error.refusal().is_of_credentials()
@@ -55,7 +54,7 @@ impl Attempt<'_> {
         {
             let service = self.listening.listener.service;
             let (terms, took) = self.shared.decoys.terms(service, first, name);
-            sleep_until(began + took).await;
+            sleep_until(relay.began() + took).await;
             relay.ask(first.ask(terms)).await?;
         }
         attempted
@@ -142,7 +141,6 @@ impl Attempt<'_> {
             starttls: endpoint.tls == EndpointTls::Starttls,
             goal: Goal::Login(Box::new(as_seen)),
         });
-        let began = Instant::now();
         let mut open = Open::from(stream);
         loop {
             let conversed = timeout(timeouts.backend_login, converse(open, machine.as_mut(), target, terms)).await;
@@ -151,7 +149,7 @@ impl Attempt<'_> {
             if let (Some(terms), Credential::Scram(first), Some(name)) =
                 (challenge.terms(), &login.credential, &login.name)
             {
-                self.shared.decoys.saw(endpoint.service, first, (name, terms), began.elapsed());
+                self.shared.decoys.saw(endpoint.service, first, (name, terms), relay.began().elapsed());
             }
             let response = relay.ask(challenge.clone()).await?;
             open = conversed.answered(machine.as_mut(), &response);

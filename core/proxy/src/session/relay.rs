@@ -14,6 +14,8 @@ use crate::greet::Greeting;
 pub(super) struct Relay {
     /// None: the credential is all that the client has to say.
     questions: Option<mpsc::Sender<Question>>,
+    /// The credential was complete.
+    began: Instant,
     deadline: Instant,
     asked: bool,
 }
@@ -34,15 +36,21 @@ struct Question {
 pub(super) fn open(credential: &Credential, deadline: Instant) -> (Relay, Clerk) {
     let (questions, answers) = match credential {
         Credential::Scram(_) => Some(mpsc::channel(1)).unzip(),
-        Credential::Password(_) | Credential::Token(_) => (None, None),
+        Credential::Certificate | Credential::Password(_) | Credential::Token(_) => (None, None),
     };
-    (Relay { questions, deadline, asked: false }, Clerk { questions: answers, answered: Instant::now() })
+    let began = Instant::now();
+    (Relay { questions, began, deadline, asked: false }, Clerk { questions: answers, answered: began })
 }
 
 impl Relay {
     /// Whether the client was asked anything: no other backend can go on from there.
     pub(super) fn has_asked(&self) -> bool {
         self.asked
+    }
+
+    /// When the credential was complete.
+    pub(super) fn began(&self) -> Instant {
+        self.began
     }
 
     /// What the client says to a challenge.

@@ -29,7 +29,7 @@ pub(super) struct Resolved {
     pub proved: Option<Proved>,
 }
 
-/// That a client is who `own` says. Made of a verdict alone.
+/// That a client is who `own` says. Made of a verdict or of a certificate alone.
 pub(super) struct Proved {
     /// What this login goes by at the backend; none: the client's own.
     pub password: Option<Secret>,
@@ -64,7 +64,31 @@ impl Resolved {
 impl Attempt<'_> {
     /// Where the user lives, and whether he may come in.
     pub(super) async fn resolve(&self, login: &Login, record: &mut Record) -> Result<Resolved, Error> {
-        let Some(name) = &login.name else { return self.resolve_token(login, record).await };
+        let certified = Self::certified(login, record)?;
+        let Some(name) = certified.as_ref().or(login.name.as_ref()) else {
+            return self.resolve_token(login, record).await;
+        };
+        let mut resolved = self.resolve_name(name, login, record).await?;
+        if certified.is_some() {
+            // It proves who comes, and knows nothing of where to.
+            if resolved.own.verify || resolved.target().verify {
+                return Err(Error::BackendLacksMechanism);
+            }
+            record.verified("certificate");
+            resolved.proved = Some(Proved { password: None });
+        }
+        Ok(resolved)
+    }
+
+    /// Whom the client's certificate proves; none: that is not what it came by.
+    fn certified(login: &Login, record: &Record) -> Result<Option<Name>, Error> {
+        if !matches!(login.credential, Credential::Certificate) {
+            return Ok(None);
+        }
+        record.tls_facts().and_then(|facts| facts.identity.clone()).map(Some).ok_or(Error::Nameless)
+    }
+
+    async fn resolve_name(&self, name: &Name, login: &Login, record: &mut Record) -> Result<Resolved, Error> {
         if let Some(user) = self.user_of_master(name, login)? {
             let own = self.admit(&user, record).await?;
             return Ok(Resolved { as_typed: Some(name.clone()), ..Resolved::of(own) });

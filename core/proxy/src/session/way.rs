@@ -84,8 +84,11 @@ impl Attempt<'_> {
 fn replayed(style: LoginStyle, login: &Login, resolved: &Resolved) -> Result<Way, Error> {
     let given = resolved.proved.as_ref().and_then(|proved| proved.password.clone());
     let credential = given.map_or_else(|| login.credential.clone(), Credential::Password);
-    if style == LoginStyle::Token && credential.token_mechanism().is_none() {
-        return Err(Error::BackendLacksMechanism);
+    match (style, &credential) {
+        (LoginStyle::Token, Credential::Password(_) | Credential::Scram(_)) | (_, Credential::Certificate) => {
+            return Err(Error::BackendLacksMechanism);
+        }
+        _ => {}
     }
     let name = resolved.as_typed.clone().map_or_else(|| carried(&resolved.own), Ok)?;
     Ok(Way { name, authzid: resolved.other.as_ref().map(carried).transpose()?, credential: Some(credential) })

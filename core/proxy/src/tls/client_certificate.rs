@@ -5,6 +5,9 @@
 
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate, X509Name};
+use zproxy_protocol::Name;
+
+use crate::config::ExternalIdentity;
 
 /// A verified certificate of a client.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -54,6 +57,19 @@ impl ClientCertificate {
             }
         }
         read
+    }
+}
+
+impl ClientCertificate {
+    /// Whom it proves by a rule; none: nobody.
+    #[must_use]
+    pub fn identity(&self, rule: ExternalIdentity) -> Option<Name> {
+        let name = match rule {
+            ExternalIdentity::CommonName => self.common_name.as_ref(),
+            ExternalIdentity::Email => self.emails.first(),
+            ExternalIdentity::Host => self.hosts.first(),
+        };
+        Name::new(name?.as_bytes()).ok()
     }
 }
 
@@ -116,6 +132,23 @@ mod tests {
         assert_eq!(read.emails, ["budi@tgg.net.id", "b@gec-course.com"]);
         assert_eq!(read.hosts, ["laptop.tgg.net.id"]);
         assert_eq!(read.sha256.len(), 64);
+    }
+
+    #[test]
+    fn the_rule_says_which_name_it_proves() {
+        let read = read(|params| {
+            params.distinguished_name.push(DnType::CommonName, "budi");
+            let host = |text| SanType::DnsName(Ia5String::try_from(text).unwrap());
+            params.subject_alt_names =
+                vec![host("laptop.tgg.net.id"), email("budi@tgg.net.id"), email("siti@tgg.net.id"), host("b.example")];
+        });
+        let proves = |rule| read.identity(rule).unwrap().as_str().to_owned();
+        assert_eq!(proves(ExternalIdentity::Email), "budi@tgg.net.id");
+        assert_eq!(proves(ExternalIdentity::CommonName), "budi");
+        assert_eq!(proves(ExternalIdentity::Host), "laptop.tgg.net.id");
+        for rule in [ExternalIdentity::Email, ExternalIdentity::CommonName, ExternalIdentity::Host] {
+            assert_eq!(ClientCertificate::default().identity(rule), None);
+        }
     }
 
     #[test]
