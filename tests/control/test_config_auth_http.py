@@ -42,6 +42,8 @@ def test_reads_headers_homes_and_texts(tmp_path: Path) -> None:
 
 def test_passwords_go_in_clear_only_where_the_config_says_so(tmp_path: Path) -> None:
     beyond = VERIFY + 'urls = ["http://10.0.0.5/auth"]\n'
+    assert loaded(tmp_path, beyond + "plaintext_ok = true\n").plaintext_ok
+    assert loaded(tmp_path, VERIFY + 'urls = ["https://10.0.0.5/auth"]\n').urls
     with pytest.raises(ConfigError, match="passwords would cross the network in clear; write https://"):
         loaded(tmp_path, beyond)
 
@@ -82,6 +84,18 @@ def test_names_key_value_and_mend(tmp_path: Path, keys: str, path: str, told: st
         loaded(tmp_path, keys)
     faults = {fault.path: str(fault) for fault in caught.value.faults}
     assert told in faults[f"directory.auth_http.{path}"]
+
+
+def test_a_style_that_needs_a_proof_has_none_in_lookup_mode(tmp_path: Path) -> None:
+    backend = (
+        '[[backends]]\nname = "mbox-1"\nhost = "10.0.0.1"\n'
+        'endpoints.imap = {port = 143, login_style = "verify_then_master"}\n'
+    )
+    assert loaded(tmp_path, URL + VERIFY + backend)
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, URL + backend)
+    [fault] = caught.value.faults
+    assert fault.path == "backends[0].endpoints.imap.login_style"
 
 
 def test_a_secret_header_is_never_shown(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from servers.auth_script import auth_script, lives_at, undone
 from servers.clients import WAYS, Visitor
 from servers.dovecot import login_from
+from servers.waiting import until
 from servers.zproxy import HOMES, two_mailboxes
 from zcontrol.demo.accounts import PASSWORD
 
@@ -42,7 +43,12 @@ def visitor(
 ) -> Visitor:
     config = two_mailboxes(tmp_path, authority, mailboxes)
     config["directory"] = {"auth_http": {"urls": [script.url], "timeout": "1s"}}
-    return Visitor(zproxy=start_zproxy(config), context=authority.client_context())
+    zproxy = start_zproxy(config)
+    early = Visitor(zproxy=zproxy, context=authority.client_context())
+    # It is ready before its edge is connected to its control.
+    until(lambda: "AUTHENTICATIONFAILED" in refusal(early, "nobody@tgg.net.id"))
+    script.asked.clear()
+    return Visitor(zproxy=zproxy, context=early.context)
 
 
 def test_everybody_reads_his_mail_where_the_script_says_and_it_hears_no_password(
@@ -81,7 +87,7 @@ def test_what_it_cannot_mean_lets_nobody_in_and_is_never_a_wrong_password(visito
 
 
 def refusal(visitor: Visitor, account: str) -> str:
-    """What somebody with the right password is told."""
+    """What somebody is told who should not be let in."""
     client = visitor.imap(WAYS["IMAPS"])
     with pytest.raises(imaplib.IMAP4.error) as caught:
         client.login(account, PASSWORD)
