@@ -15,6 +15,8 @@ from jwt.algorithms import get_default_algorithms
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Of all claims: tests with clocks of their own set them by it, however late they run.
+NOW: Final = int(time.time())
 ISSUER: Final = "https://login.example"
 AUDIENCE: Final = "mail"
 NAMES: Final = {"RS256": "rsa", "PS256": "rsa", "ES256": "ec", "ES384": "ec384", "EdDSA": "ed"}
@@ -44,14 +46,13 @@ def jwks(*keys: Mapping[str, Any]) -> bytes:
 
 def claims(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 - a claim may be anything
     """Good claims but for what a test changes; None takes one away."""
-    now = int(time.time())
     good = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": "1234",
         "email": "siti@tgg.net.id",
-        "iat": now - 60,
-        "exp": now + 3600,
+        "iat": NOW - 60,
+        "exp": NOW + 3600,
         **changed,
     }
     return {claim: value for claim, value in good.items() if value is not None}

@@ -231,8 +231,10 @@ class TestFaults:
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while request := await reader.read(65536):
-                assert request[2:4] == b"\x02\x01"
-                writer.write(b"\x30\x0c\x02\x01" + request[4:5] + b"\x65\x07\x0a\x01\x00\x04\x00\x04\x00")
+                # Its number, which grows with every request of this process.
+                number = request[2 : 4 + request[3]]
+                ends = number + b"\x65\x07\x0a\x01\x00\x04\x00\x04\x00"
+                writer.write(b"\x30" + bytes([len(ends)]) + ends)
                 await writer.drain()
 
         async with serving(talk) as address:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from routing.fakes import DOMAIN, Bench, Clocks, ToldDirectory, account, counted
 from security.issuer import (
     AUDIENCE,
     ISSUER,
+    NOW,
     PRIVATE,
     STRANGER,
     claims,
@@ -114,7 +114,6 @@ FORGED: dict[str, bytes] = {
     "more": b"a" * 65_537,
     "nothing": b"",
 }
-NOW = int(time.time())
 UNFIT: dict[str, bytes] = {
     "expired": token(exp=NOW - 60),
     "expired long ago": token(exp=0),
@@ -125,8 +124,8 @@ UNFIT: dict[str, bytes] = {
     "expiring at no number": signed(HEADER, claims(exp=float("nan"))),
     "expiring at infinity": signed(HEADER, claims(exp=float("inf"))),
     "expiring in a list": signed(HEADER, claims(exp=[NOW + 3600])),
-    "of the future": token(nbf=NOW + 600),
-    "issued in the future": token(iat=NOW + 600),
+    "of the future": token(nbf=NOW + 86400),
+    "issued in the future": token(iat=NOW + 86400),
     "of another issuer": token(iss="https://evil.example"),
     "of a list of issuers": signed(HEADER, claims(iss=[ISSUER])),
     "of our issuer with a slash": token(iss=f"{ISSUER}/"),
