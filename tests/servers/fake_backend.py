@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from servers.waiting import until
 
 if TYPE_CHECKING:
+    import re
     import ssl
     from collections.abc import Callable, Iterator
 
@@ -70,6 +71,14 @@ class Conversation:
             pass
         found, end, self._unread = self._unread.partition(end)
         return found + end
+
+    def until_match(self, end: re.Pattern[bytes]) -> bytes:
+        """Return all up to the end of what matches, with it. Less at the end of the connection."""
+        while not (found := end.search(self._unread)) and self._read():
+            pass
+        at = found.end() if found else len(self._unread)
+        octets, self._unread = self._unread[:at], self._unread[at:]
+        return octets
 
     def hold(self) -> None:
         """Say nothing, and listen until the proxy closes."""

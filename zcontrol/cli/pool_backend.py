@@ -13,7 +13,7 @@ from zcontrol.pool.rules import FORWARD_SERVICES, STYLE_SERVICES
 from zcontrol.v1 import pool_pb2
 from zcontrol.words import word
 
-NAMES = {"submission": "SMTP submission", "sieve": "ManageSieve"}
+NAMES = {"submission": "SMTP submission", "sieve": "ManageSieve", "smtp": "SMTP (mail from other servers)"}
 """What people call a service, where that is not just its name."""
 
 
@@ -47,6 +47,8 @@ class Wish:
     pop3: Annotated[Port | None, port_option("pop3")] = None
     submission: Annotated[Port | None, port_option("submission")] = None
     sieve: Annotated[Port | None, port_option("sieve")] = None
+    smtp: Annotated[Port | None, port_option("smtp")] = None
+    lmtp: Annotated[Port | None, port_option("lmtp")] = None
     tls: Annotated[int | None, word_option(pool_pb2.BackendTls.DESCRIPTOR, "TLS of its services.")] = None
     verify: Annotated[
         int | None, word_option(pool_pb2.Verify.DESCRIPTOR, "Whether its certificate is checked; unset: full.")
@@ -73,7 +75,7 @@ class Wish:
         """Change what is given, and leave the rest as it is."""
         _set(backend, host=self.host, group=self.group, weight=self.weight)
         _set(backend, max_sessions=self.max_sessions, state=self.state)
-        given = {"imap": self.imap, "pop3": self.pop3, "submission": self.submission, "sieve": self.sieve}
+        given = self.ports()
         endpoints = {field.name: endpoint for field, endpoint in backend.endpoints.ListFields()}
         backend.ClearField("endpoints")
         for service, port in given.items():
@@ -84,6 +86,10 @@ class Wish:
                 self._apply_to_endpoint(service, endpoint, given.get(service))
                 getattr(backend.endpoints, service).CopyFrom(endpoint)
         self._refuse_idle(backend.endpoints)
+
+    def ports(self) -> dict[str, Port | None]:
+        """What is given of each service."""
+        return {service: getattr(self, service) for service in SERVED}
 
     def _refuse_idle(self, endpoints: pool_pb2.Endpoints) -> None:
         """Whoever gives an option that none of the services can take would believe that it is in force."""
@@ -136,8 +142,8 @@ def add(call: Call, name: Name, wish: Wish, change: Change) -> None:
     """Add a backend, e.g. `add mbox-3 --host 10.0.0.3 --imap 143 --pop3 110`; it gets its users at once."""
     if not wish.host:
         fail("--host is missing; give the server's IP address or DNS name", ExitCode.USAGE)
-    if not any((wish.imap, wish.pop3, wish.submission, wish.sieve)):
-        fail("give the port of at least one service: --imap, --pop3, --submission or --sieve", ExitCode.USAGE)
+    if not any(wish.ports().values()):
+        fail(f"give the port of at least one service: --{', --'.join(SERVED)}", ExitCode.USAGE)
     backend = pool_pb2.Backend(name=name)
     wish.apply(backend)
     request = pool_pb2.AddBackendRequest(header=change.header(), backend=backend)
@@ -164,5 +170,6 @@ def _set(message: Any, **values: object) -> None:  # noqa: ANN401 - any message 
             setattr(message, name, value)
 
 
+SERVED: Final = ("imap", "pop3", "submission", "sieve", "smtp", "lmtp")
 MASTER: Final = pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER
 WITHOUT_TLS: Final = (pool_pb2.BACKEND_TLS_UNSPECIFIED, pool_pb2.BACKEND_TLS_OFF)

@@ -31,6 +31,7 @@ def check_control(config: config_pb2.Config) -> list[Fault]:
         *_check_api(config.api),
         *_check_directory(config.directory),
         *_check_names(config.names),
+        *_check_mail_domains(config.mail_domains),
         *_check_cache(config.cache),
         *_check_ticket_keys(config.ticket_keys),
         *check_verify(config),
@@ -167,6 +168,14 @@ def _check_names(names: config_pb2.Names) -> Iterator[Fault]:
     if "@" in names.detail_separator:
         found = shown(names.detail_separator)
         yield Fault(path="names.detail_separator", found=found, problem="would cut names at their domain; write e.g. +")
+
+
+def _check_mail_domains(domains: Iterable[str]) -> Iterator[Fault]:
+    for index, domain in enumerate(domains):
+        if not is_dns_name(domain):
+            yield Fault(
+                path=f"mail_domains[{index}]", found=shown(domain), problem="not a domain; write e.g. example.net"
+            )
 
 
 def _check_hosts(virtual_hosts: Iterable[config_pb2.VirtualHost]) -> Iterator[Fault]:

@@ -78,6 +78,14 @@ class Directory(ABC):
         del hosts
         return {}
 
+    async def has_domains(self, domains: Sequence[str]) -> Mapping[str, bool | DirectoryError]:
+        """Whether it has accounts, or may have, in each of these domains, or why it cannot say.
+
+        Absent are those that it can say nothing of, e.g. all of them where it only knows names.
+        """
+        del domains
+        return {}
+
     async def probe(self) -> None:  # noqa: B027 - most directories have nothing to reach
         """Warn of what would keep look-ups from being answered, before anybody logs in."""
 

@@ -1,7 +1,7 @@
 """Accounts in a TOML or CSV file, loaded again when the file changes; a bad file keeps the old one in force."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self, final
 
@@ -9,7 +9,7 @@ import structlog
 
 from zcontrol.directory.accounts_file import read_accounts
 from zcontrol.directory.base import Change, Directory, Found, Outcome
-from zcontrol.errors import DirectoryFileError
+from zcontrol.errors import DirectoryError, DirectoryFileError
 
 log = structlog.get_logger(__name__)
 
@@ -35,12 +35,22 @@ class FileDirectory(Directory):
                 raise
             self.accounts = same.accounts
             _warn(error)
+        # The domains of these accounts, of no others.
+        self._known_domains: tuple[dict[str, Found] | None, frozenset[str]] = (None, frozenset())
         # What has changed since the other last looked, and nobody was told.
         self._untold = _difference(same.accounts, self.accounts) if same else None
 
     async def find(self, names: Sequence[str]) -> list[Outcome]:
         """Look up names, aliases and ids."""
         return [self.accounts.get(name) for name in names]
+
+    async def has_domains(self, domains: Sequence[str]) -> Mapping[str, bool | DirectoryError]:
+        """Whether any account or alias is in each of these."""
+        accounts, known = self._known_domains
+        if accounts is not self.accounts:
+            known = frozenset(name.rpartition("@")[2] for name in self.accounts)
+            self._known_domains = (self.accounts, known)
+        return {domain: domain in known for domain in domains}
 
     async def changes(self) -> AsyncIterator[Change]:
         """Watch the file, and tell which accounts a new one has changed."""

@@ -1,14 +1,14 @@
 """Accounts in LDAP, by the generic preset: one entry an account, wherever it is below the base."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from zcontrol.directory.base import Directory, Outcome
 from zcontrol.directory.ldap_accounts import GENERIC, AccountAttributes
 from zcontrol.directory.ldap_replicas import Replicas
-from zcontrol.directory.ldap_request import Search, parsed
+from zcontrol.directory.ldap_request import Search, all_of, any_of, ends_with, parsed
 from zcontrol.directory.ldap_search import Lookup
 from zcontrol.errors import DirectoryError
 from zcontrol.v1 import config_pb2
@@ -45,6 +45,10 @@ class LdapDirectory(Directory):
         found = await self._in_thread(self._find, names)
         return [found[name] for name in names]
 
+    async def has_domains(self, domains: Sequence[str]) -> Mapping[str, bool | DirectoryError]:
+        """Whether the name or an alias of any account ends with each of these."""
+        return await self._in_thread(self._has_domains, domains)
+
     async def probe(self) -> None:
         """Bind to every replica and read the base there."""
         search = Search(
@@ -73,6 +77,27 @@ class LdapDirectory(Directory):
             else:
                 found |= self._attributes.match(part, entries)
         return found
+
+    def _has_domains(self, domains: Sequence[str]) -> dict[str, bool | DirectoryError]:
+        """In a thread, a search each: nobody asks for many, and what an OR finds first may be one domain's alone."""
+        return {domain: self._has_domain(domain) for domain in domains}
+
+    def _has_domain(self, domain: str) -> bool | DirectoryError:
+        ends = any_of(ends_with(name, f"@{domain}") for name in (self._attributes.account, *self._attributes.aliases))
+        restriction = self._accounts.restriction
+        search = Search(
+            base=self._accounts.base,
+            filter=all_of([restriction, ends]) if restriction else ends,
+            attributes=(NO_ATTRIBUTES,),
+            size_limit=1,
+        )
+        try:
+            result = self._replicas.ask(search)
+        except DirectoryError as error:
+            return error
+        if result.entries or result.complete:
+            return bool(result.entries)
+        return DirectoryError(f"the LDAP search for {domain} ended with {result.description}")
 
 
 DEFAULT_CONNECTIONS: Final = 4

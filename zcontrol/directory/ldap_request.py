@@ -112,6 +112,12 @@ def equal(attribute: str, value: str) -> bytes:
     return _field(_EQUALITY_MATCH, _octets(attribute.encode()) + _octets(value.encode()))
 
 
+def ends_with(attribute: str, value: str) -> bytes:
+    """`(attribute=*value)`."""
+    final = _field(_FINAL, value.encode())
+    return _field(_SUBSTRINGS, _octets(attribute.encode()) + _field(_SEQUENCE, final))
+
+
 def any_of(filters: Iterable[bytes]) -> bytes:
     """`(|…)`."""
     return _field(_OR, b"".join(filters))
@@ -152,7 +158,9 @@ _INTEGER, _OCTET_STRING, _SEQUENCE = 0x02, 0x04, 0x30
 _BIND_REQUEST, _SEARCH_REQUEST = 0x60, 0x63
 _SIMPLE = 0x80
 _CONTROLS = 0xA0
-_AND, _OR, _EQUALITY_MATCH = 0xA0, 0xA1, 0xA3
+_AND, _OR, _EQUALITY_MATCH, _SUBSTRINGS = 0xA0, 0xA1, 0xA3, 0xA4
+# Of a substring filter: what a value ends with.
+_FINAL = 0x82
 _BASE_OBJECT, _SUBTREE = b"\x0a\x01\x00", b"\x0a\x01\x02"
 _NEVER_DEREFERENCE = b"\x0a\x01\x00"
 _WITH_VALUES = b"\x01\x01\x00"

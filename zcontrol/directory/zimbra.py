@@ -47,6 +47,14 @@ class ZimbraDirectory(LdapDirectory):
         """The domains whose zimbraVirtualHostname or zimbraVirtualIPAddress these are."""
         return await self._in_thread(self._domains.by_hosts, hosts)
 
+    async def has_domains(self, domains: Sequence[str]) -> Mapping[str, bool | DirectoryError]:
+        """Whether each of these is a zimbraDomain, be it an alias of another."""
+        found = await self._in_thread(self._domains.by_names, domains)
+        return {
+            domain: error if isinstance(error := found.get(domain), DirectoryError) else error is not None
+            for domain in domains
+        }
+
     def forget(self) -> None:
         """Read domains and classes again."""
         self._domains.forget()

@@ -113,6 +113,12 @@ def _check_endpoint(service: str, endpoint: pool_pb2.Endpoint, *, verifies: bool
             yield Fault(path=field.name, found=str(value), problem="unknown; take one this control knows")
     yield from _check_login_style(service, endpoint, verifies=verifies)
     yield from _check_backend_tls(endpoint)
+    if service == "smtp" and endpoint.forward not in TELLING:
+        # It relays for whom it trusts, and whoever trusts our address would trust the world.
+        problem = 'an MTA that takes us for the client relays for the world; write "proxy_v2" or "xclient"'
+        found = shown(word(pool_pb2.Forward.DESCRIPTOR, endpoint.forward)) if endpoint.forward else None
+        yield Fault(path="forward", found=found, problem=problem)
+        return
     knowing = FORWARD_SERVICES.get(endpoint.forward, (service,))
     if service not in knowing:
         problem = f'is for {" and ".join(knowing)} alone; write "proxy_v2" if the backend expects it, or "none"'
@@ -132,6 +138,8 @@ def _check_login_style(service: str, endpoint: pool_pb2.Endpoint, *, verifies: b
     ):
         problem = 'is for submission with forward = "xclient" alone; set that, or write "verify_then_master"'
         yield Fault(path="login_style", found=found, problem=problem)
+    if service in ("smtp", "lmtp") and style not in (pool_pb2.LOGIN_STYLE_UNSPECIFIED, pool_pb2.LOGIN_STYLE_REPLAY):
+        yield Fault(path="login_style", found=found, problem="nobody logs in there; leave it out")
     if endpoint.master_user and style != pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER:
         problem = 'means nothing without login_style = "verify_then_master"; set that, or leave it out'
         yield Fault(path="master_user", found=shown(endpoint.master_user), problem=problem)
@@ -167,9 +175,11 @@ _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 VERIFYING = (pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER, pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT)
 # Ways to log in that only some services know.
 STYLE_SERVICES: dict[int, tuple[str, ...]] = {pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT: ("submission",)}
+# Ways by which an MTA learns who the client is before it hears a word of it.
+TELLING = (pool_pb2.FORWARD_PROXY_V2, pool_pb2.FORWARD_XCLIENT)
 # Ways to tell the client's address that only some services know.
 FORWARD_SERVICES: dict[int, tuple[str, ...]] = {
     pool_pb2.FORWARD_ID: ("imap",),
-    pool_pb2.FORWARD_XCLIENT: ("pop3", "submission", "sieve"),
+    pool_pb2.FORWARD_XCLIENT: ("pop3", "submission", "sieve", "smtp", "lmtp"),
     pool_pb2.FORWARD_XOIP: ("pop3",),
 }

@@ -1,6 +1,7 @@
 """Which backend a route would reach, as the pool and the edges' votes have it, told a sentence a step."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from zcontrol.pool.rendezvous import member_of
 from zcontrol.pool.votes import Votes
@@ -44,7 +45,8 @@ def choose(
 def _home(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) -> str:
     """The account's own home, or what the pool puts in its place; empty: nothing, and the failure is told."""
     home = told.route.home
-    default = {"http": pool.defaults.http, "submission": pool.defaults.submission}.get(service, pool.defaults.mail)
+    defaults = {"http": pool.defaults.http, "smtp": pool.defaults.mx, "submission": pool.defaults.submission}
+    default = defaults.get(service, pool.defaults.mail)
     if not home:
         if default:
             told.steps.append(f"no home of its own, by default {default!r}")
@@ -53,8 +55,8 @@ def _home(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) ->
                 "no home of its own and no default in the pool: set either, `zproxy pool defaults` the latter"
             )
         return default
-    if service == "submission" and default and not any(_port(member, service) for member in _members(pool, home)):
-        told.steps.append(f"{home!r} has no submission endpoint, so the default {default!r} takes it")
+    if service in LEAVING and default and not any(_port(member, service) for member in _members(pool, home)):
+        told.steps.append(f"{home!r} has no {service} endpoint, so the default {default!r} takes it")
         return default
     return home
 
@@ -120,3 +122,7 @@ def _lack(backend: pool_pb2.Backend, service: str) -> str:
 def _state(backend: pool_pb2.Backend) -> str:
     state = pool_pb2.BackendState.Name(backend.state).removeprefix("BACKEND_STATE_").lower()
     return f"{backend.name} ({'active' if state == 'unspecified' else state})"
+
+
+# Services whose users may be served elsewhere than at their homes.
+LEAVING: Final = ("smtp", "submission")

@@ -18,7 +18,9 @@ def open_resolver(
 ) -> Resolver:
     """A resolver for this config, not started; one that takes another's place goes on with its epochs and accounts."""
     epochs = before.epochs if before else Epochs()
-    setting = Setting(pool=pool, names=config.names, times=Times.of(config.cache), epochs=epochs)
+    setting = Setting(
+        pool=pool, names=config.names, mail_domains=config.mail_domains, times=Times.of(config.cache), epochs=epochs
+    )
     directory = open_directory(config.directory, before.directory if before else None, pool=pool)
     return Resolver(directory, open_cache(config.cache), setting)
 

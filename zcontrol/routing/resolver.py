@@ -18,6 +18,7 @@ from zcontrol.routing.epochs import Epochs
 from zcontrol.routing.homes import Homes
 from zcontrol.routing.invalidation import Invalidator
 from zcontrol.routing.lookups import Learned, Lookups
+from zcontrol.routing.mail_domains import MailDomains
 from zcontrol.routing.names import Names, Qualified
 from zcontrol.routing.times import Times, alive
 from zcontrol.v1 import config_pb2, edge_pb2, pool_pb2, route_pb2
@@ -38,6 +39,8 @@ class Setting:
     # The current pool; asked at every answer.
     pool: Callable[[], pool_pb2.Pool]
     names: config_pb2.Names = field(default_factory=config_pb2.Names)
+    # Domains whose mail is ours whatever the directory says.
+    mail_domains: Sequence[str] = ()
     times: Times = field(default_factory=Times)
     # A resolver that takes the place of another, e.g. after a reload, goes on with the other's.
     epochs: Epochs = field(default_factory=Epochs)
@@ -59,6 +62,13 @@ class Resolver:
         self._answers = Answers(self._homes)
         self._negatives = Negatives()
         self._lookups = Lookups(directory, self.names, epochs=self.epochs, entry=self.times.entry, learn=self._learn)
+        self._mail_domains = MailDomains(
+            directory,
+            self.names,
+            setting.mail_domains,
+            negative_seconds=self.times.negative,
+            monotonic=self.times.monotonic,
+        )
         self._invalidator = Invalidator(self.epochs, self._homes, self.names, cache)
         self._stores: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
@@ -98,12 +108,16 @@ class Resolver:
         try:
             answers: list[route_pb2.Answer] = []
             asked = self._qualify(questions, answers)
-            self._answer_negatives(asked, answers)
+            fresh = {place for place, question in enumerate(questions) if question.fresh}
+            self._answer_negatives(asked, answers, fresh)
             stale = await self._answer_cached(asked, answers)
             if answers:
+                await self._mail_domains.tell(questions, answers)
                 yield answers
             if asked:
-                yield await self._answer_by_directory(asked, stale)
+                answers = await self._answer_by_directory(asked, stale)
+                await self._mail_domains.tell(questions, answers)
+                yield answers
         finally:
             self._resolving -= 1
             if not self._resolving:
@@ -148,10 +162,12 @@ class Resolver:
             asked.setdefault(qualified.key, _Asked(qualified, [])).places.append(place)
         return asked
 
-    def _answer_negatives(self, asked: dict[str, _Asked], answers: list[route_pb2.Answer]) -> None:
+    def _answer_negatives(self, asked: dict[str, _Asked], answers: list[route_pb2.Answer], fresh: set[int]) -> None:
         now, known = self.times.monotonic(), 0
         for key, (question, places) in list(asked.items()):
             absence = self._negatives.get(key, now)
+            if not fresh.isdisjoint(places):
+                continue
             if absence is None or self.epochs.outdated(absence.epoch, names=[question.name], home=""):
                 continue
             known += len(places)
@@ -243,4 +259,5 @@ class Resolver:
         # Who asks from now on must not join a look-up that began before.
         self._lookups.forget_under_way()
         self.directory.forget()
+        self._mail_domains.forget()
         await self._invalidator.apply(message)

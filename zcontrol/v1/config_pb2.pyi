@@ -38,6 +38,12 @@ class _ProtocolEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Protocol.Val
     PROTOCOL_POP3: _Protocol.ValueType  # 2
     PROTOCOL_SUBMISSION: _Protocol.ValueType  # 3
     """SMTP submission: 587 with starttls_required, 465 with implicit."""
+    PROTOCOL_MX: _Protocol.ValueType  # 4
+    """SMTP from the world's MTAs, port 25: no login, every recipient of every message is routed for itself. What is taken,
+    and where it goes, is in `mx`.
+    """
+    PROTOCOL_LMTP: _Protocol.ValueType  # 5
+    """LMTP from our own MTA, never on port 25: every recipient's mail goes to the home of his account."""
     PROTOCOL_SIEVE: _Protocol.ValueType  # 6
     """ManageSieve, by which clients keep their filters: 4190 with starttls_required. Served by `endpoints.sieve` of the
     user's home.
@@ -50,6 +56,12 @@ PROTOCOL_IMAP: Protocol.ValueType  # 1
 PROTOCOL_POP3: Protocol.ValueType  # 2
 PROTOCOL_SUBMISSION: Protocol.ValueType  # 3
 """SMTP submission: 587 with starttls_required, 465 with implicit."""
+PROTOCOL_MX: Protocol.ValueType  # 4
+"""SMTP from the world's MTAs, port 25: no login, every recipient of every message is routed for itself. What is taken,
+and where it goes, is in `mx`.
+"""
+PROTOCOL_LMTP: Protocol.ValueType  # 5
+"""LMTP from our own MTA, never on port 25: every recipient's mail goes to the home of his account."""
 PROTOCOL_SIEVE: Protocol.ValueType  # 6
 """ManageSieve, by which clients keep their filters: 4190 with starttls_required. Served by `endpoints.sieve` of the
 user's home.
@@ -110,6 +122,27 @@ EXTERNAL_IDENTITY_CN: ExternalIdentity.ValueType  # 2
 EXTERNAL_IDENTITY_DNS: ExternalIdentity.ValueType  # 3
 """Its first host name (dNSName of the alternative names)."""
 Global___ExternalIdentity: _TypeAlias = ExternalIdentity  # noqa: Y015
+
+class _BareNewline:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BareNewlineEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BareNewline.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BARE_NEWLINE_UNSPECIFIED: _BareNewline.ValueType  # 0
+    BARE_NEWLINE_REJECT: _BareNewline.ValueType  # 1
+    """`521 5.5.2`, the connection is closed and nothing of the message is delivered."""
+    BARE_NEWLINE_PASS: _BareNewline.ValueType  # 2
+    """It goes on unchanged."""
+
+class BareNewline(_BareNewline, metaclass=_BareNewlineEnumTypeWrapper): ...
+
+BARE_NEWLINE_UNSPECIFIED: BareNewline.ValueType  # 0
+BARE_NEWLINE_REJECT: BareNewline.ValueType  # 1
+"""`521 5.5.2`, the connection is closed and nothing of the message is delivered."""
+BARE_NEWLINE_PASS: BareNewline.ValueType  # 2
+"""It goes on unchanged."""
+Global___BareNewline: _TypeAlias = BareNewline  # noqa: Y015
 
 class _Alpn:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -267,6 +300,7 @@ class Config(_message.Message):
     CERTIFICATE_DIRECTORIES_FIELD_NUMBER: _builtins.int
     TICKET_KEYS_FIELD_NUMBER: _builtins.int
     SASL_FIELD_NUMBER: _builtins.int
+    MAIL_DOMAINS_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """[edge] The host name clients know us by, told to backends and in greetings. Required."""
     state_directory: _builtins.str
@@ -365,6 +399,12 @@ class Config(_message.Message):
     def sasl(self) -> Global___Sasl:
         """[edge] How clients may prove who they are."""
 
+    @_builtins.property
+    def mail_domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """[control] Domains that mail is taken for on `mx` listeners besides those that the directory has accounts or aliases
+        in. Needed where the directory cannot be asked for domains (auth_http).
+        """
+
     def __init__(
         self,
         *,
@@ -392,10 +432,11 @@ class Config(_message.Message):
         certificate_directories: _abc.Iterable[Global___CertificateDirectory] | None = ...,
         ticket_keys: Global___TicketKeySettings | None = ...,
         sasl: Global___Sasl | None = ...,
+        mail_domains: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "master_users", b"master_users", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "mail_domains", b"mail_domains", "master_users", b"master_users", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -448,6 +489,9 @@ class Listener(_message.Message):
     CLIENT_CERTIFICATES_FIELD_NUMBER: _builtins.int
     TLS_MIN_VERSION_FIELD_NUMBER: _builtins.int
     EXTERNAL_IDENTITY_FIELD_NUMBER: _builtins.int
+    MX_FIELD_NUMBER: _builtins.int
+    ALLOWED_FROM_FIELD_NUMBER: _builtins.int
+    BARE_NEWLINE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique; in records, metrics and the ready line. Required."""
     protocol: Global___Protocol.ValueType
@@ -457,7 +501,7 @@ class Listener(_message.Message):
     the ready line tells which. Required.
     """
     tls: Global___ListenerTls.ValueType
-    """Unset: starttls_required."""
+    """Unset: starttls_required; of mx starttls_optional, because mail of servers without TLS must come in; of lmtp off."""
     alpn: Global___Alpn.ValueType
     """Unset: strict."""
     plaintext_ok: _builtins.bool
@@ -468,6 +512,10 @@ class Listener(_message.Message):
     """What of a client's certificate names the account that it proves by SASL EXTERNAL; unset: email. Needs
     `client_certificates`. EXTERNAL is offered to whoever shows a certificate with such a name, where every backend's
     `login_style` is verify_then_master or verify_then_xclient.
+    """
+    bare_newline: Global___BareNewline.ValueType
+    """[mx, lmtp] A CR or LF that stands alone in a message; unset: reject. Whatever this is, a message ends with
+    CRLF `.` CRLF, and whatever else some server may take for its end, ends the connection (SMTP smuggling).
     """
     @_builtins.property
     def proxy_protocol_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -485,6 +533,16 @@ class Listener(_message.Message):
     def client_certificates(self) -> Global___ClientCertificates:
         """Clients show certificates; unset: they are not asked for one. Sessions of this listener get no tickets."""
 
+    @_builtins.property
+    def mx(self) -> Global___Mx:
+        """[mx]"""
+
+    @_builtins.property
+    def allowed_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """[lmtp] Networks in CIDR form whose clients are served; others are turned away. Unset: any, and then the address must
+        be a loopback one or `proxy_protocol_from` be set: whoever can connect can deliver to every mailbox.
+        """
+
     def __init__(
         self,
         *,
@@ -499,14 +557,65 @@ class Listener(_message.Message):
         client_certificates: Global___ClientCertificates | None = ...,
         tls_min_version: Global___TlsVersion.ValueType = ...,
         external_identity: Global___ExternalIdentity.ValueType = ...,
+        mx: Global___Mx | None = ...,
+        allowed_from: _abc.Iterable[_builtins.str] | None = ...,
+        bare_newline: Global___BareNewline.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["client_certificates", b"client_certificates"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_certificates", b"client_certificates", "mx", b"mx"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "alpn", b"alpn", "client_certificates", b"client_certificates", "external_identity", b"external_identity", "master_logins_from", b"master_logins_from", "name", b"name", "plaintext_ok", b"plaintext_ok", "protocol", b"protocol", "proxy_protocol_from", b"proxy_protocol_from", "tls", b"tls", "tls_min_version", b"tls_min_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "allowed_from", b"allowed_from", "alpn", b"alpn", "bare_newline", b"bare_newline", "client_certificates", b"client_certificates", "external_identity", b"external_identity", "master_logins_from", b"master_logins_from", "mx", b"mx", "name", b"name", "plaintext_ok", b"plaintext_ok", "protocol", b"protocol", "proxy_protocol_from", b"proxy_protocol_from", "tls", b"tls", "tls_min_version", b"tls_min_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Listener: _TypeAlias = Listener  # noqa: Y015
+
+@_typing.final
+class Mx(_message.Message):
+    """What an mx listener takes, and where it goes. Recipients must be in the directory's domains or `mail_domains`
+    (`554 5.7.1`); `<postmaster>` is always taken.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BY_HOME_FIELD_NUMBER: _builtins.int
+    REFUSE_UNKNOWN_FIELD_NUMBER: _builtins.int
+    UNKNOWN_RECIPIENTS_FIELD_NUMBER: _builtins.int
+    GREETING_DELAY_FIELD_NUMBER: _builtins.int
+    by_home: _builtins.bool
+    """Mail goes to the `smtp` endpoint of the recipient's home, where it has one; unset: all goes to `defaults.mx`. A
+    message goes to one place: recipients of another home than the first one's are told to come again (`452 4.5.3`).
+    """
+    unknown_recipients: _builtins.int
+    """Unknown recipients that one client address (/32, /64) is told of in ten minutes; beyond them its recipients in such
+    domains are put off (`450 4.7.1`), known or not, and each answer is delayed. Unset: 20. `limits.trusted` is exempt.
+    """
+    @_builtins.property
+    def refuse_unknown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Domains whose unknown recipients are refused (`550 5.1.1`), `*` for all; empty: none, and the servers behind decide.
+        The directory is asked each time: what was learned of a name that nobody had is not used.
+        """
+
+    @_builtins.property
+    def greeting_delay(self) -> _duration_pb2.Duration:
+        """Before the greeting; who speaks meanwhile is turned away (`554 5.5.1`): no mail server does. At most 30s; unset:
+        none, and nobody is.
+        """
+
+    def __init__(
+        self,
+        *,
+        by_home: _builtins.bool = ...,
+        refuse_unknown: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_recipients: _builtins.int = ...,
+        greeting_delay: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["greeting_delay", b"greeting_delay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_home", b"by_home", "greeting_delay", b"greeting_delay", "refuse_unknown", b"refuse_unknown", "unknown_recipients", b"unknown_recipients"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Mx: _TypeAlias = Mx  # noqa: Y015
 
 @_typing.final
 class ClientCertificates(_message.Message):
@@ -673,6 +782,8 @@ class Limits(_message.Message):
     LINE_FIELD_NUMBER: _builtins.int
     CACHED_ROUTES_FIELD_NUMBER: _builtins.int
     PENDING_LOOKUPS_FIELD_NUMBER: _builtins.int
+    RECIPIENTS_FIELD_NUMBER: _builtins.int
+    MESSAGE_SIZE_FIELD_NUMBER: _builtins.int
     sessions: _builtins.int
     """Sessions of one edge, logged in or not; unset: 100000. Beyond it, accept rests."""
     sessions_per_address: _builtins.int
@@ -689,6 +800,10 @@ class Limits(_message.Message):
     """Look-ups under way or waiting, and as many credentials that wait to be verified; beyond it a login gets a temporary
     failure; unset: 10000.
     """
+    recipients: _builtins.int
+    """Recipients of one message on mx and lmtp listeners; others are told to come with another (`452 4.5.3`); unset: 1000."""
+    message_size: _builtins.int
+    """Octets of one message on mx and lmtp listeners (`552 5.3.4`), if the servers behind do not say less; unset: 100MiB."""
     @_builtins.property
     def trusted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Networks exempt from limits a client address, in CIDR form."""
@@ -704,10 +819,12 @@ class Limits(_message.Message):
         line: _builtins.int = ...,
         cached_routes: _builtins.int = ...,
         pending_lookups: _builtins.int = ...,
+        recipients: _builtins.int = ...,
+        message_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_commands", b"bad_commands", "cached_routes", b"cached_routes", "line", b"line", "login_attempts", b"login_attempts", "pending_lookups", b"pending_lookups", "sessions", b"sessions", "sessions_per_address", b"sessions_per_address", "trusted", b"trusted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_commands", b"bad_commands", "cached_routes", b"cached_routes", "line", b"line", "login_attempts", b"login_attempts", "message_size", b"message_size", "pending_lookups", b"pending_lookups", "recipients", b"recipients", "sessions", b"sessions", "sessions_per_address", b"sessions_per_address", "trusted", b"trusted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -763,6 +880,11 @@ class Timeouts(_message.Message):
     POP3_IDLE_FIELD_NUMBER: _builtins.int
     SUBMISSION_IDLE_FIELD_NUMBER: _builtins.int
     SIEVE_IDLE_FIELD_NUMBER: _builtins.int
+    MX_IDLE_FIELD_NUMBER: _builtins.int
+    LMTP_IDLE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    BACKEND_STALL_FIELD_NUMBER: _builtins.int
+    BACKEND_VERDICT_FIELD_NUMBER: _builtins.int
     AUTH_FAILURE_DELAY_FIELD_NUMBER: _builtins.int
     TCP_USER_FIELD_NUMBER: _builtins.int
     SHUTDOWN_FIELD_NUMBER: _builtins.int
@@ -804,6 +926,26 @@ class Timeouts(_message.Message):
         """Unset: 35m."""
 
     @_builtins.property
+    def mx_idle(self) -> _duration_pb2.Duration:
+        """No byte of a client that brings mail; unset: 5m."""
+
+    @_builtins.property
+    def lmtp_idle(self) -> _duration_pb2.Duration:
+        """Unset: 5m."""
+
+    @_builtins.property
+    def message(self) -> _duration_pb2.Duration:
+        """A whole message, from DATA to its end; unset: 1h."""
+
+    @_builtins.property
+    def backend_stall(self) -> _duration_pb2.Duration:
+        """A backend takes nothing of a message that is being sent; unset: 30s."""
+
+    @_builtins.property
+    def backend_verdict(self) -> _duration_pb2.Duration:
+        """From the end of a message to what a backend says of it; unset: 5m."""
+
+    @_builtins.property
     def auth_failure_delay(self) -> _duration_pb2.Duration:
         """How long after the credentials a refusal is told, give or take a tenth; unset: 3s."""
 
@@ -831,14 +973,19 @@ class Timeouts(_message.Message):
         pop3_idle: _duration_pb2.Duration | None = ...,
         submission_idle: _duration_pb2.Duration | None = ...,
         sieve_idle: _duration_pb2.Duration | None = ...,
+        mx_idle: _duration_pb2.Duration | None = ...,
+        lmtp_idle: _duration_pb2.Duration | None = ...,
+        message: _duration_pb2.Duration | None = ...,
+        backend_stall: _duration_pb2.Duration | None = ...,
+        backend_verdict: _duration_pb2.Duration | None = ...,
         auth_failure_delay: _duration_pb2.Duration | None = ...,
         tcp_user: _duration_pb2.Duration | None = ...,
         shutdown: _duration_pb2.Duration | None = ...,
         verify: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "login", b"login", "lookup", b"lookup", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "sieve_idle", b"sieve_idle", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "backend_stall", b"backend_stall", "backend_verdict", b"backend_verdict", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "lmtp_idle", b"lmtp_idle", "login", b"login", "lookup", b"lookup", "message", b"message", "mx_idle", b"mx_idle", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "sieve_idle", b"sieve_idle", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "login", b"login", "lookup", b"lookup", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "sieve_idle", b"sieve_idle", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "backend_stall", b"backend_stall", "backend_verdict", b"backend_verdict", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "lmtp_idle", b"lmtp_idle", "login", b"login", "lookup", b"lookup", "message", b"message", "mx_idle", b"mx_idle", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "sieve_idle", b"sieve_idle", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -129,8 +129,9 @@ class _ForwardEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Forward.Value
     FORWARD_ID: _Forward.ValueType  # 2
     """IMAP ID with `x-originating-ip` and its kin; the backend must trust us to believe it."""
     FORWARD_XCLIENT: _Forward.ValueType  # 3
-    """POP3 and ManageSieve XCLIENT, as Dovecot takes it; submission XCLIENT, as Postfix and Dovecot do (the backend must
-    list us in `smtpd_authorized_xclient_hosts` or `login_trusted_networks`).
+    """POP3 and ManageSieve XCLIENT, as Dovecot takes it; XCLIENT of submission, smtp and lmtp, as Postfix and Dovecot do
+    (the backend must list us in `smtpd_authorized_xclient_hosts` or `login_trusted_networks`). An MTA that judges
+    clients by their host names is better off with `proxy_v2`: we look up none.
     """
     FORWARD_XOIP: _Forward.ValueType  # 4
     """POP3 XOIP, as Zimbra takes it."""
@@ -144,8 +145,9 @@ FORWARD_NONE: Forward.ValueType  # 1
 FORWARD_ID: Forward.ValueType  # 2
 """IMAP ID with `x-originating-ip` and its kin; the backend must trust us to believe it."""
 FORWARD_XCLIENT: Forward.ValueType  # 3
-"""POP3 and ManageSieve XCLIENT, as Dovecot takes it; submission XCLIENT, as Postfix and Dovecot do (the backend must
-list us in `smtpd_authorized_xclient_hosts` or `login_trusted_networks`).
+"""POP3 and ManageSieve XCLIENT, as Dovecot takes it; XCLIENT of submission, smtp and lmtp, as Postfix and Dovecot do
+(the backend must list us in `smtpd_authorized_xclient_hosts` or `login_trusted_networks`). An MTA that judges
+clients by their host names is better off with `proxy_v2`: we look up none.
 """
 FORWARD_XOIP: Forward.ValueType  # 4
 """POP3 XOIP, as Zimbra takes it."""
@@ -274,9 +276,15 @@ class Endpoints(_message.Message):
     @_builtins.property
     def submission(self) -> Global___Endpoint: ...
     @_builtins.property
-    def smtp(self) -> Global___Endpoint: ...
+    def smtp(self) -> Global___Endpoint:
+        """Where `mx` listeners bring mail. `forward` must be `proxy_v2` or `xclient`: an MTA that takes us for the client
+        relays for the world, as soon as it trusts our address.
+        """
+
     @_builtins.property
-    def lmtp(self) -> Global___Endpoint: ...
+    def lmtp(self) -> Global___Endpoint:
+        """Where `lmtp` listeners bring mail."""
+
     @_builtins.property
     def sieve(self) -> Global___Endpoint:
         """ManageSieve, 4190 with starttls: made to speak TLS from the first byte, which the protocol does not know, Dovecot 2.3

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from zcontrol.v1 import pool_pb2 as zcontrol_dot_v1_dot_pool__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17zcontrol/v1/route.proto\x12\x0bzcontrol.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16zcontrol/v1/pool.proto\"F\n\x08Question\x12\r\n\x05login\x18\x01 \x01(\x0c\x12\x14\n\x0cvirtual_host\x18\x02 \x01(\t\x12\x15\n\rlocal_address\x18\x03 \x01(\t\"C\n\x0bLookupBatch\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\tquestions\x18\x02 \x03(\x0b\x32\x15.zcontrol.v1.Question\"?\n\x0bLookupReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12$\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x13.zcontrol.v1.Answer\"\xa3\x01\n\x06\x41nswer\x12\x10\n\x08question\x18\x01 \x01(\r\x12#\n\x05route\x18\x02 \x01(\x0b\x32\x12.zcontrol.v1.RouteH\x00\x12$\n\x04none\x18\x03 \x01(\x0b\x32\x14.zcontrol.v1.NoRouteH\x00\x12#\n\x05\x66\x61ult\x18\x04 \x01(\x0b\x32\x12.zcontrol.v1.FaultH\x00\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x42\x08\n\x06result\"\x1e\n\x07NoRoute\x12\x13\n\x0bttl_seconds\x18\x01 \x01(\r\"\x17\n\x05\x46\x61ult\x12\x0e\n\x06reason\x18\x01 \x01(\t\"=\n\x0bVerifyBatch\x12\n\n\x02id\x18\x01 \x01(\x04\x12\"\n\x06proofs\x18\x02 \x03(\x0b\x32\x12.zcontrol.v1.Proof\"\xdb\x01\n\x05Proof\x12\'\n\x08question\x18\x01 \x01(\x0b\x32\x15.zcontrol.v1.Question\x12\x17\n\x08password\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01H\x00\x12\x14\n\x05token\x18\x03 \x01(\x0c\x42\x03\x80\x01\x01H\x00\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12\x0f\n\x07service\x18\x05 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x06 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x13\n\x0btls_version\x18\x08 \x01(\t\x12\x0c\n\x04\x65hlo\x18\t \x01(\tB\x0c\n\ncredential\"A\n\x0bVerifyReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12&\n\x08verdicts\x18\x02 \x03(\x0b\x32\x14.zcontrol.v1.Verdict\"\x9b\x01\n\x07Verdict\x12\r\n\x05proof\x18\x01 \x01(\r\x12)\n\x08verified\x18\x02 \x01(\x0b\x32\x15.zcontrol.v1.VerifiedH\x00\x12\'\n\x07refused\x18\x03 \x01(\x0b\x32\x14.zcontrol.v1.RefusedH\x00\x12#\n\x05\x66\x61ult\x18\x04 \x01(\x0b\x32\x12.zcontrol.v1.FaultH\x00\x42\x08\n\x06result\"_\n\x08Verified\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\x15\n\rbackend_login\x18\x03 \x01(\t\x12\x1d\n\x10\x62\x61\x63kend_password\x18\x04 \x01(\x0c\x42\x03\x80\x01\x01\"*\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07\x65xpired\x18\x02 \x01(\x08\"\xc8\x02\n\x05Route\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0c\n\x04home\x18\x03 \x01(\t\x12\x15\n\rbackend_login\x18\x04 \x01(\t\x12,\n\x0blogin_style\x18\x05 \x01(\x0e\x32\x17.zcontrol.v1.LoginStyle\x12\x12\n\nmay_act_as\x18\x06 \x03(\t\x12*\n\x06status\x18\x07 \x01(\x0e\x32\x1a.zcontrol.v1.AccountStatus\x12\x14\n\x0c\x61llowed_nets\x18\x08 \x03(\t\x12\x18\n\x10soft_ttl_seconds\x18\t \x01(\r\x12\x18\n\x10hard_ttl_seconds\x18\n \x01(\r\x12-\n\tlooked_up\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06verify\x18\x0c \x01(\x08\"s\n\x0e\x45xplainRequest\x12\r\n\x05login\x18\x01 \x01(\t\x12\x14\n\x0cvirtual_host\x18\x02 \x01(\t\x12\x15\n\rlocal_address\x18\x03 \x01(\t\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x14\n\x0c\x62ypass_cache\x18\x05 \x01(\x08\"\x9c\x01\n\x0f\x45xplainResponse\x12\r\n\x05steps\x18\x01 \x03(\t\x12!\n\x05route\x18\x02 \x01(\x0b\x32\x12.zcontrol.v1.Route\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\x07 \x01(\r\"_\n\x11InvalidateRequest\x12\x11\n\x07\x61\x63\x63ount\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x64omain\x18\x02 \x01(\tH\x00\x12\x0e\n\x04home\x18\x03 \x01(\tH\x00\x12\r\n\x03\x61ll\x18\x04 \x01(\x08H\x00\x42\x06\n\x04what\"#\n\x12InvalidateResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04*\xa0\x01\n\rAccountStatus\x12\x1e\n\x1a\x41\x43\x43OUNT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x43\x43OUNT_STATUS_ACTIVE\x10\x01\x12\x19\n\x15\x41\x43\x43OUNT_STATUS_LOCKED\x10\x02\x12\x19\n\x15\x41\x43\x43OUNT_STATUS_CLOSED\x10\x03\x12\x1e\n\x1a\x41\x43\x43OUNT_STATUS_MAINTENANCE\x10\x04\x32\xa7\x02\n\x0cRouteService\x12@\n\x06Lookup\x12\x18.zcontrol.v1.LookupBatch\x1a\x18.zcontrol.v1.LookupReply(\x01\x30\x01\x12@\n\x06Verify\x12\x18.zcontrol.v1.VerifyBatch\x1a\x18.zcontrol.v1.VerifyReply(\x01\x30\x01\x12\x44\n\x07\x45xplain\x12\x1b.zcontrol.v1.ExplainRequest\x1a\x1c.zcontrol.v1.ExplainResponse\x12M\n\nInvalidate\x12\x1e.zcontrol.v1.InvalidateRequest\x1a\x1f.zcontrol.v1.InvalidateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17zcontrol/v1/route.proto\x12\x0bzcontrol.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16zcontrol/v1/pool.proto\"h\n\x08Question\x12\r\n\x05login\x18\x01 \x01(\x0c\x12\x14\n\x0cvirtual_host\x18\x02 \x01(\t\x12\x15\n\rlocal_address\x18\x03 \x01(\t\x12\x11\n\trecipient\x18\x04 \x01(\x08\x12\r\n\x05\x66resh\x18\x05 \x01(\x08\"C\n\x0bLookupBatch\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\tquestions\x18\x02 \x03(\x0b\x32\x15.zcontrol.v1.Question\"?\n\x0bLookupReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12$\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x13.zcontrol.v1.Answer\"\xa3\x01\n\x06\x41nswer\x12\x10\n\x08question\x18\x01 \x01(\r\x12#\n\x05route\x18\x02 \x01(\x0b\x32\x12.zcontrol.v1.RouteH\x00\x12$\n\x04none\x18\x03 \x01(\x0b\x32\x14.zcontrol.v1.NoRouteH\x00\x12#\n\x05\x66\x61ult\x18\x04 \x01(\x0b\x32\x12.zcontrol.v1.FaultH\x00\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x42\x08\n\x06result\"C\n\x07NoRoute\x12\x13\n\x0bttl_seconds\x18\x01 \x01(\r\x12#\n\x06\x64omain\x18\x02 \x01(\x0e\x32\x13.zcontrol.v1.Domain\"\x17\n\x05\x46\x61ult\x12\x0e\n\x06reason\x18\x01 \x01(\t\"=\n\x0bVerifyBatch\x12\n\n\x02id\x18\x01 \x01(\x04\x12\"\n\x06proofs\x18\x02 \x03(\x0b\x32\x12.zcontrol.v1.Proof\"\xdb\x01\n\x05Proof\x12\'\n\x08question\x18\x01 \x01(\x0b\x32\x15.zcontrol.v1.Question\x12\x17\n\x08password\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01H\x00\x12\x14\n\x05token\x18\x03 \x01(\x0c\x42\x03\x80\x01\x01H\x00\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12\x0f\n\x07service\x18\x05 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x06 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x13\n\x0btls_version\x18\x08 \x01(\t\x12\x0c\n\x04\x65hlo\x18\t \x01(\tB\x0c\n\ncredential\"A\n\x0bVerifyReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12&\n\x08verdicts\x18\x02 \x03(\x0b\x32\x14.zcontrol.v1.Verdict\"\x9b\x01\n\x07Verdict\x12\r\n\x05proof\x18\x01 \x01(\r\x12)\n\x08verified\x18\x02 \x01(\x0b\x32\x15.zcontrol.v1.VerifiedH\x00\x12\'\n\x07refused\x18\x03 \x01(\x0b\x32\x14.zcontrol.v1.RefusedH\x00\x12#\n\x05\x66\x61ult\x18\x04 \x01(\x0b\x32\x12.zcontrol.v1.FaultH\x00\x42\x08\n\x06result\"_\n\x08Verified\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\x15\n\rbackend_login\x18\x03 \x01(\t\x12\x1d\n\x10\x62\x61\x63kend_password\x18\x04 \x01(\x0c\x42\x03\x80\x01\x01\"*\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07\x65xpired\x18\x02 \x01(\x08\"\xc8\x02\n\x05Route\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0c\n\x04home\x18\x03 \x01(\t\x12\x15\n\rbackend_login\x18\x04 \x01(\t\x12,\n\x0blogin_style\x18\x05 \x01(\x0e\x32\x17.zcontrol.v1.LoginStyle\x12\x12\n\nmay_act_as\x18\x06 \x03(\t\x12*\n\x06status\x18\x07 \x01(\x0e\x32\x1a.zcontrol.v1.AccountStatus\x12\x14\n\x0c\x61llowed_nets\x18\x08 \x03(\t\x12\x18\n\x10soft_ttl_seconds\x18\t \x01(\r\x12\x18\n\x10hard_ttl_seconds\x18\n \x01(\r\x12-\n\tlooked_up\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06verify\x18\x0c \x01(\x08\"s\n\x0e\x45xplainRequest\x12\r\n\x05login\x18\x01 \x01(\t\x12\x14\n\x0cvirtual_host\x18\x02 \x01(\t\x12\x15\n\rlocal_address\x18\x03 \x01(\t\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x14\n\x0c\x62ypass_cache\x18\x05 \x01(\x08\"\x9c\x01\n\x0f\x45xplainResponse\x12\r\n\x05steps\x18\x01 \x03(\t\x12!\n\x05route\x18\x02 \x01(\x0b\x32\x12.zcontrol.v1.Route\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\x07 \x01(\r\"_\n\x11InvalidateRequest\x12\x11\n\x07\x61\x63\x63ount\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x64omain\x18\x02 \x01(\tH\x00\x12\x0e\n\x04home\x18\x03 \x01(\tH\x00\x12\r\n\x03\x61ll\x18\x04 \x01(\x08H\x00\x42\x06\n\x04what\"#\n\x12InvalidateResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04*E\n\x06\x44omain\x12\x16\n\x12\x44OMAIN_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44OMAIN_OURS\x10\x01\x12\x12\n\x0e\x44OMAIN_FOREIGN\x10\x02*\xa0\x01\n\rAccountStatus\x12\x1e\n\x1a\x41\x43\x43OUNT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x43\x43OUNT_STATUS_ACTIVE\x10\x01\x12\x19\n\x15\x41\x43\x43OUNT_STATUS_LOCKED\x10\x02\x12\x19\n\x15\x41\x43\x43OUNT_STATUS_CLOSED\x10\x03\x12\x1e\n\x1a\x41\x43\x43OUNT_STATUS_MAINTENANCE\x10\x04\x32\xa7\x02\n\x0cRouteService\x12@\n\x06Lookup\x12\x18.zcontrol.v1.LookupBatch\x1a\x18.zcontrol.v1.LookupReply(\x01\x30\x01\x12@\n\x06Verify\x12\x18.zcontrol.v1.VerifyBatch\x1a\x18.zcontrol.v1.VerifyReply(\x01\x30\x01\x12\x44\n\x07\x45xplain\x12\x1b.zcontrol.v1.ExplainRequest\x1a\x1c.zcontrol.v1.ExplainResponse\x12M\n\nInvalidate\x12\x1e.zcontrol.v1.InvalidateRequest\x1a\x1f.zcontrol.v1.InvalidateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,42 +39,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROOF'].fields_by_name['token']._serialized_options = b'\200\001\001'
   _globals['_VERIFIED'].fields_by_name['backend_password']._loaded_options = None
   _globals['_VERIFIED'].fields_by_name['backend_password']._serialized_options = b'\200\001\001'
-  _globals['_ACCOUNTSTATUS']._serialized_start=1919
-  _globals['_ACCOUNTSTATUS']._serialized_end=2079
+  _globals['_DOMAIN']._serialized_start=1989
+  _globals['_DOMAIN']._serialized_end=2058
+  _globals['_ACCOUNTSTATUS']._serialized_start=2061
+  _globals['_ACCOUNTSTATUS']._serialized_end=2221
   _globals['_QUESTION']._serialized_start=97
-  _globals['_QUESTION']._serialized_end=167
-  _globals['_LOOKUPBATCH']._serialized_start=169
-  _globals['_LOOKUPBATCH']._serialized_end=236
-  _globals['_LOOKUPREPLY']._serialized_start=238
-  _globals['_LOOKUPREPLY']._serialized_end=301
-  _globals['_ANSWER']._serialized_start=304
-  _globals['_ANSWER']._serialized_end=467
-  _globals['_NOROUTE']._serialized_start=469
-  _globals['_NOROUTE']._serialized_end=499
-  _globals['_FAULT']._serialized_start=501
-  _globals['_FAULT']._serialized_end=524
-  _globals['_VERIFYBATCH']._serialized_start=526
-  _globals['_VERIFYBATCH']._serialized_end=587
-  _globals['_PROOF']._serialized_start=590
-  _globals['_PROOF']._serialized_end=809
-  _globals['_VERIFYREPLY']._serialized_start=811
-  _globals['_VERIFYREPLY']._serialized_end=876
-  _globals['_VERDICT']._serialized_start=879
-  _globals['_VERDICT']._serialized_end=1034
-  _globals['_VERIFIED']._serialized_start=1036
-  _globals['_VERIFIED']._serialized_end=1131
-  _globals['_REFUSED']._serialized_start=1133
-  _globals['_REFUSED']._serialized_end=1175
-  _globals['_ROUTE']._serialized_start=1178
-  _globals['_ROUTE']._serialized_end=1506
-  _globals['_EXPLAINREQUEST']._serialized_start=1508
-  _globals['_EXPLAINREQUEST']._serialized_end=1623
-  _globals['_EXPLAINRESPONSE']._serialized_start=1626
-  _globals['_EXPLAINRESPONSE']._serialized_end=1782
-  _globals['_INVALIDATEREQUEST']._serialized_start=1784
-  _globals['_INVALIDATEREQUEST']._serialized_end=1879
-  _globals['_INVALIDATERESPONSE']._serialized_start=1881
-  _globals['_INVALIDATERESPONSE']._serialized_end=1916
-  _globals['_ROUTESERVICE']._serialized_start=2082
-  _globals['_ROUTESERVICE']._serialized_end=2377
+  _globals['_QUESTION']._serialized_end=201
+  _globals['_LOOKUPBATCH']._serialized_start=203
+  _globals['_LOOKUPBATCH']._serialized_end=270
+  _globals['_LOOKUPREPLY']._serialized_start=272
+  _globals['_LOOKUPREPLY']._serialized_end=335
+  _globals['_ANSWER']._serialized_start=338
+  _globals['_ANSWER']._serialized_end=501
+  _globals['_NOROUTE']._serialized_start=503
+  _globals['_NOROUTE']._serialized_end=570
+  _globals['_FAULT']._serialized_start=572
+  _globals['_FAULT']._serialized_end=595
+  _globals['_VERIFYBATCH']._serialized_start=597
+  _globals['_VERIFYBATCH']._serialized_end=658
+  _globals['_PROOF']._serialized_start=661
+  _globals['_PROOF']._serialized_end=880
+  _globals['_VERIFYREPLY']._serialized_start=882
+  _globals['_VERIFYREPLY']._serialized_end=947
+  _globals['_VERDICT']._serialized_start=950
+  _globals['_VERDICT']._serialized_end=1105
+  _globals['_VERIFIED']._serialized_start=1107
+  _globals['_VERIFIED']._serialized_end=1202
+  _globals['_REFUSED']._serialized_start=1204
+  _globals['_REFUSED']._serialized_end=1246
+  _globals['_ROUTE']._serialized_start=1249
+  _globals['_ROUTE']._serialized_end=1577
+  _globals['_EXPLAINREQUEST']._serialized_start=1579
+  _globals['_EXPLAINREQUEST']._serialized_end=1694
+  _globals['_EXPLAINRESPONSE']._serialized_start=1697
+  _globals['_EXPLAINRESPONSE']._serialized_end=1853
+  _globals['_INVALIDATEREQUEST']._serialized_start=1855
+  _globals['_INVALIDATEREQUEST']._serialized_end=1950
+  _globals['_INVALIDATERESPONSE']._serialized_start=1952
+  _globals['_INVALIDATERESPONSE']._serialized_end=1987
+  _globals['_ROUTESERVICE']._serialized_start=2224
+  _globals['_ROUTESERVICE']._serialized_end=2519
 # @@protoc_insertion_point(module_scope)

@@ -21,6 +21,24 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Domain:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DomainEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Domain.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DOMAIN_UNSPECIFIED: _Domain.ValueType  # 0
+    DOMAIN_OURS: _Domain.ValueType  # 1
+    DOMAIN_FOREIGN: _Domain.ValueType  # 2
+
+class Domain(_Domain, metaclass=_DomainEnumTypeWrapper):
+    """Whether mail of a domain is ours to take."""
+
+DOMAIN_UNSPECIFIED: Domain.ValueType  # 0
+DOMAIN_OURS: Domain.ValueType  # 1
+DOMAIN_FOREIGN: Domain.ValueType  # 2
+Global___Domain: _TypeAlias = Domain  # noqa: Y015
+
 class _AccountStatus:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -55,22 +73,30 @@ class Question(_message.Message):
     LOGIN_FIELD_NUMBER: _builtins.int
     VIRTUAL_HOST_FIELD_NUMBER: _builtins.int
     LOCAL_ADDRESS_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    FRESH_FIELD_NUMBER: _builtins.int
     login: _builtins.bytes
     """The name as the client typed it, at most 1024 octets, unchecked and unnormalised."""
     virtual_host: _builtins.str
     """Set only where the login has no `@`: what may qualify it."""
     local_address: _builtins.str
     """Set only where the login has no `@`: the listener's address, without port."""
+    recipient: _builtins.bool
+    """It is somebody that mail is for: if there is no such account, the answer says whose domain it is."""
+    fresh: _builtins.bool
+    """Nobody is refused because of what is remembered of names without account: ask the directory."""
     def __init__(
         self,
         *,
         login: _builtins.bytes = ...,
         virtual_host: _builtins.str = ...,
         local_address: _builtins.str = ...,
+        recipient: _builtins.bool = ...,
+        fresh: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["local_address", b"local_address", "login", b"login", "virtual_host", b"virtual_host"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh", b"fresh", "local_address", b"local_address", "login", b"login", "recipient", b"recipient", "virtual_host", b"virtual_host"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -172,16 +198,20 @@ class NoRoute(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
     ttl_seconds: _builtins.int
     """How long an edge may remember this, in seconds."""
+    domain: Global___Domain.ValueType
+    """Of a question about a recipient; unset: the directory could not say."""
     def __init__(
         self,
         *,
         ttl_seconds: _builtins.int = ...,
+        domain: Global___Domain.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ttl_seconds", b"ttl_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,14 +9,10 @@ use std::sync::Arc;
 
 use crate::sasl::{self, Challenge, Credential, ErrorObject, Mechanism, TokenMechanism};
 use crate::smtp::Guard;
-use crate::{Error, Input, Name, Secret};
+use crate::{Error, Input, Language, Name, Secret};
 
-/// One mail protocol: makes the machines and knows the few words that shared code needs.
-pub trait Protocol: Sync {
-    /// The service's name in config, records and metrics: `imap`, `pop3`, `sieve` …
-    fn name(&self) -> &'static str;
-    /// The ALPN protocol ID (IANA registry), e.g. `imap`.
-    fn alpn(&self) -> &'static [u8];
+/// One mail protocol whose clients log in: makes the machines and knows the few words that shared code needs.
+pub trait Protocol: Language {
     /// Begins a conversation with a client.
     fn server(&self, setting: ServerSetting) -> Box<dyn Server>;
     /// Begins a conversation with a backend.
@@ -24,30 +20,6 @@ pub trait Protocol: Sync {
     /// What may be said to a client of a quiet spliced session before it is closed; empty: it is closed without a word.
     /// `text` is printable ASCII.
     fn goodbye(&self, text: &str) -> Vec<u8>;
-    /// The capability words (upper case) worth knowing of a backend: those that an [`Offer`](ServerSetting::shared) may
-    /// hold. Others are dropped when a probe's answer is kept; [`Protocol::may_offer`] says which. In every protocol
-    /// `AUTH=XOAUTH2` says that a backend takes that mechanism.
-    fn offerable(&self) -> &'static [&'static str];
-
-    /// Whether a capability that a backend named is worth knowing.
-    fn may_offer(&self, capability: &str) -> bool {
-        self.offerable().contains(&capability)
-    }
-
-    /// Of all capabilities that a backend named, those worth knowing; a mechanism that we cannot carry is none.
-    fn worth_knowing(&self, named: &[String]) -> Vec<String> {
-        let mechanisms = named.iter().filter_map(|word| word.strip_prefix("AUTH="));
-        let carried = |word: &str| match word.strip_prefix("AUTH=").map(|name| Mechanism::parse(name.as_bytes())) {
-            Some(mechanism) => mechanism.is_some_and(|mechanism| mechanism.is_among(mechanisms.clone())),
-            None => true,
-        };
-        named.iter().filter(|word| self.may_offer(word) && carried(word)).cloned().collect()
-    }
-
-    /// What two backends, of which either may serve a login, both can do.
-    fn shared(&self, one: &[String], other: &[String]) -> Vec<String> {
-        one.iter().filter(|capability| other.contains(capability)).cloned().collect()
-    }
 }
 
 /// The conversation with the client.

@@ -18,6 +18,9 @@ pub enum Error {
     /// The backend said goodbye (`* BYE`, `-ERR` greeting).
     #[error("backend said goodbye at {0}")]
     BackendQuit(&'static str),
+    /// In an SMTP message: a CR or LF that is not half of a CRLF.
+    #[error("client sent a line that does not end with CRLF")]
+    BareNewline,
     /// Bytes behind the backend's answer to STARTTLS: a response injection (CVE-2021-38371 class).
     #[error("backend sent bytes behind its answer to STARTTLS")]
     BytesBehindBackendStarttls,
@@ -27,6 +30,9 @@ pub enum Error {
     /// The client's command, literal or response is longer than allowed.
     #[error("client sent a command longer than allowed")]
     CommandTooLong,
+    /// The client's message goes on far beyond what one may have.
+    #[error("client sent a message that does not end")]
+    MessageTooLong,
     /// A malformed PROXY protocol header, or none where one must be.
     #[error("malformed PROXY protocol header: {0}")]
     ProxyHeader(&'static str),
@@ -36,6 +42,9 @@ pub enum Error {
     /// More bad commands than allowed.
     #[error("client sent too many bad commands")]
     TooManyBadCommands,
+    /// More commands than a client needs that brings mail.
+    #[error("client sent too many commands without a message")]
+    TooManyCommands,
     /// The login went through too many proxies: they form a loop.
     #[error("login came through too many proxies: is the backend a proxy that leads back here?")]
     TooManyHops,
@@ -62,11 +71,14 @@ impl Error {
             | Self::BytesBehindBackendStarttls
             | Self::TooManyHops => Fault::Backend,
             Self::AmbiguousEndOfData
+            | Self::BareNewline
             | Self::BytesBehindStarttls
             | Self::CommandTooLong
+            | Self::MessageTooLong
             | Self::ProxyHeader(_)
             | Self::SpeaksHttp
-            | Self::TooManyBadCommands => Fault::Client,
+            | Self::TooManyBadCommands
+            | Self::TooManyCommands => Fault::Client,
         }
     }
 }

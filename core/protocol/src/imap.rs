@@ -13,13 +13,13 @@ mod tag;
 
 pub use tag::Tag;
 
-use crate::{Client, ClientSetting, Protocol, Server, ServerSetting};
+use crate::{Client, ClientSetting, Goal, Language, Protocol, Server, ServerSetting};
 
 /// The protocol.
 #[derive(Debug)]
 pub struct Imap;
 
-impl Protocol for Imap {
+impl Language for Imap {
     fn name(&self) -> &'static str {
         "imap"
     }
@@ -28,6 +28,16 @@ impl Protocol for Imap {
         b"imap"
     }
 
+    fn prober(&self, starttls: bool) -> Box<dyn Client> {
+        Box::new(client::ImapClient::new(ClientSetting { starttls, goal: Goal::Probe }))
+    }
+
+    fn offerable(&self) -> &'static [&'static str] {
+        capability::OFFERABLE
+    }
+}
+
+impl Protocol for Imap {
     fn server(&self, setting: ServerSetting) -> Box<dyn Server> {
         Box::new(server::ImapServer::new(setting))
     }
@@ -38,9 +48,5 @@ impl Protocol for Imap {
 
     fn goodbye(&self, text: &str) -> Vec<u8> {
         format!("* BYE {text}\r\n").into_bytes()
-    }
-
-    fn offerable(&self) -> &'static [&'static str] {
-        capability::OFFERABLE
     }
 }

@@ -20,6 +20,7 @@ pub mod dialogue;
 pub mod error;
 pub mod imap;
 pub mod input;
+pub mod language;
 pub mod name;
 pub mod pop3;
 pub mod proxy_header;
@@ -37,6 +38,7 @@ pub use dialogue::{
 };
 pub use error::{Error, Fault};
 pub use input::Input;
+pub use language::Language;
 pub use name::Name;
 pub use sasl::Credential;
 pub use secret::Secret;

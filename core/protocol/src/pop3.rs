@@ -9,7 +9,7 @@ mod response;
 mod server;
 
 use crate::sasl::{ScramMechanism, TokenMechanism};
-use crate::{Client, ClientSetting, Protocol, Server, ServerSetting};
+use crate::{Client, ClientSetting, Goal, Language, Protocol, Server, ServerSetting};
 
 /// The protocol.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ const OFFERABLE: &[&str] = &[
 ];
 const UTF8: &str = "UTF8";
 
-impl Protocol for Pop3 {
+impl Language for Pop3 {
     fn name(&self) -> &'static str {
         "pop3"
     }
@@ -38,6 +38,16 @@ impl Protocol for Pop3 {
         b"pop3"
     }
 
+    fn prober(&self, starttls: bool) -> Box<dyn Client> {
+        Box::new(client::Pop3Client::new(ClientSetting { starttls, goal: Goal::Probe }))
+    }
+
+    fn offerable(&self) -> &'static [&'static str] {
+        OFFERABLE
+    }
+}
+
+impl Protocol for Pop3 {
     fn server(&self, setting: ServerSetting) -> Box<dyn Server> {
         Box::new(server::Pop3Server::new(setting))
     }
@@ -49,9 +59,5 @@ impl Protocol for Pop3 {
     /// A line that no command asked for would be taken for the answer to the next one.
     fn goodbye(&self, _text: &str) -> Vec<u8> {
         Vec::new()
-    }
-
-    fn offerable(&self) -> &'static [&'static str] {
-        OFFERABLE
     }
 }

@@ -10,13 +10,13 @@ mod response;
 mod server;
 mod words;
 
-use crate::{Client, ClientSetting, Protocol, Server, ServerSetting};
+use crate::{Client, ClientSetting, Goal, Language, Protocol, Server, ServerSetting};
 
 /// The protocol.
 #[derive(Debug)]
 pub struct Sieve;
 
-impl Protocol for Sieve {
+impl Language for Sieve {
     fn name(&self) -> &'static str {
         "sieve"
     }
@@ -25,19 +25,8 @@ impl Protocol for Sieve {
         b"managesieve"
     }
 
-    fn server(&self, setting: ServerSetting) -> Box<dyn Server> {
-        Box::new(server::SieveServer::new(setting))
-    }
-
-    fn client(&self, setting: ClientSetting) -> Box<dyn Client> {
-        Box::new(client::SieveClient::new(setting))
-    }
-
-    /// RFC 5804, section 1.2: BYE may come at any time.
-    fn goodbye(&self, text: &str) -> Vec<u8> {
-        let mut out = Vec::new();
-        words::write_status("BYE", "TRYLATER", text.as_bytes(), &mut out);
-        out
+    fn prober(&self, starttls: bool) -> Box<dyn Client> {
+        Box::new(client::SieveClient::new(ClientSetting { starttls, goal: Goal::Probe }))
     }
 
     fn offerable(&self) -> &'static [&'static str] {
@@ -52,5 +41,22 @@ impl Protocol for Sieve {
     /// Of two lists the words in both, of two limits the smaller; all else must be the same.
     fn shared(&self, one: &[String], other: &[String]) -> Vec<String> {
         capability::shared(one, other)
+    }
+}
+
+impl Protocol for Sieve {
+    fn server(&self, setting: ServerSetting) -> Box<dyn Server> {
+        Box::new(server::SieveServer::new(setting))
+    }
+
+    fn client(&self, setting: ClientSetting) -> Box<dyn Client> {
+        Box::new(client::SieveClient::new(setting))
+    }
+
+    /// RFC 5804, section 1.2: BYE may come at any time.
+    fn goodbye(&self, text: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        words::write_status("BYE", "TRYLATER", text.as_bytes(), &mut out);
+        out
     }
 }

@@ -9,8 +9,8 @@ use imap_codec::{CommandCodec, GreetingCodec, ResponseCodec};
 use proptest::prelude::*;
 use zproxy_protocol::imap::Imap;
 use zproxy_protocol::{
-    ClientInfo, ClientSetting, Credential, Forward, Goal, Input, LoginAtBackend, LoginOffer, Name, Protocol as _,
-    Replay, Secret, ServerSetting,
+    ClientInfo, ClientSetting, Credential, Forward, Goal, Input, Language as _, LoginAtBackend, LoginOffer, Name,
+    Protocol as _, Replay, Secret, ServerSetting,
 };
 
 const IR: &[u8] = b"* OK [CAPABILITY SASL-IR ID AUTH=PLAIN] hi\r\n";

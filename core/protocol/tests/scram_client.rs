@@ -7,8 +7,8 @@ use zproxy_protocol::pop3::Pop3;
 use zproxy_protocol::sasl::{Exchange, Mechanism, Progress, ScramMechanism};
 use zproxy_protocol::smtp::Submission;
 use zproxy_protocol::{
-    Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Protocol, Refusal,
-    Replay, Secret,
+    Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, Language as _, LoginAtBackend,
+    Protocol, Refusal, Replay, Secret,
 };
 
 /// What a backend of a protocol says, and hears.

@@ -10,7 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use harness::{MAX_COMMAND, MAX_RESPONSE, Talk, setting};
 use proptest::prelude::*;
 use zproxy_protocol::sieve::Sieve;
-use zproxy_protocol::{Error, Input, LoginOffer, Protocol as _, Refusal, ServerSetting, Step, Success, Then};
+use zproxy_protocol::{
+    Error, Input, Language as _, LoginOffer, Protocol as _, Refusal, ServerSetting, Step, Success, Then,
+};
 
 const PLAIN: &str = "AGJvc3NAdGdnLm5ldC5pZABkZW1v";
 const LOGIN: &str = "PLAIN |boss@tgg.net.id|demo";

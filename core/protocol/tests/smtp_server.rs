@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use zproxy_protocol::smtp::Submission;
 use zproxy_protocol::{
-    Credential, Error, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then,
+    Credential, Error, Input, Language as _, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success,
+    Then,
 };
 
 fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {

@@ -8,6 +8,7 @@ mod master;
 mod sasl;
 mod settings;
 mod tls;
+mod transactions;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use master::{MasterUser, MasterUsers};
 pub use sasl::Sasl;
 pub use settings::{Api, Health, Limits, Network, Networks, Records, Timeouts};
 pub use tls::{BackendTls, Certificate, Tls};
+pub use transactions::{Mx, RefuseUnknown, Transactions};
 
 use crate::wire;
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub records: Records,
     /// Where control is.
     pub api: Api,
+    /// What parts a name from a detail, as control has it; empty: nothing.
+    pub detail_separator: Box<str>,
     /// Threads that serve sessions.
     pub threads: usize,
 }
@@ -117,6 +121,7 @@ impl Config {
             health: Health::check(&message.health.unwrap_or_default(), &mut faults),
             records: Records::check(message.log.unwrap_or_default(), &mut faults),
             api: Api::check(&message.api.unwrap_or_default(), &state_directory, &mut faults),
+            detail_separator: message.names.unwrap_or_default().detail_separator.into(),
             threads: threads(message.threads, &mut faults),
             state_directory,
         };

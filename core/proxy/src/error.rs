@@ -118,12 +118,18 @@ pub enum Error {
     /// Control has never given this edge a pool.
     #[error("no pool: control has not given one yet, and none is kept in the state directory")]
     NoPool,
+    /// The client is not one that the listener serves.
+    #[error("client is not in the listener's allowed_from")]
+    NotServed,
     /// Control proves no credentials of this kind.
     #[error("login style needs proof, and control verifies no {0}: give it a verifier, or change the login style")]
     NoVerifier(&'static str),
     /// The edge is shutting down.
     #[error("shutting down")]
     Shutdown,
+    /// The client did not wait for the greeting.
+    #[error("client spoke before the greeting")]
+    SpokeEarly,
     /// The login style of the account's route is not one for its backend's endpoint.
     #[error(
         "login style {0} of the account does not fit the endpoint: mend the directory, the endpoint or master_users"
@@ -233,8 +239,10 @@ impl Error {
             | Self::MasterRefused(_)
             | Self::NoHome(_)
             | Self::NoPool
+            | Self::NotServed
             | Self::NoVerifier(_)
             | Self::Shutdown
+            | Self::SpokeEarly
             | Self::StyleUnfit(_)
             | Self::TooManySessions
             | Self::UnknownHome(_)
@@ -266,6 +274,7 @@ impl Error {
             | Self::NoHome(_)
             | Self::NoPool
             | Self::NoVerifier(_)
+            | Self::NotServed
             | Self::Shutdown
             | Self::StyleUnfit(_)
             | Self::TooManySessions
@@ -293,7 +302,8 @@ impl Error {
             | Self::ClientIo(_)
             | Self::ClientProtocol(_)
             | Self::ClientTimeout(_)
-            | Self::ClientTls(_) => EndedBy::Client,
+            | Self::ClientTls(_)
+            | Self::SpokeEarly => EndedBy::Client,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod control;
 pub mod decoys;
 pub mod dial;
 pub mod error;
+pub mod front;
 pub mod greet;
 pub mod limits;
 pub mod metrics;
@@ -27,7 +28,9 @@ pub mod splice;
 pub mod stream;
 pub mod sys;
 pub mod tls;
+pub mod transactions;
 pub mod verify;
+pub mod visit;
 
 pub use error::Error;
 pub use server::Server;

@@ -55,7 +55,8 @@ impl Limits {
     }
 }
 
-fn key(address: IpAddr) -> IpAddr {
+/// What an address counts as.
+pub(crate) fn key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & V6_KEPT)),
         v4 => v4,

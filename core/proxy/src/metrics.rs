@@ -18,6 +18,24 @@ pub struct LoginLabels {
     pub outcome: &'static str,
 }
 
+/// Labels of a transaction.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct TransactionLabels {
+    /// mx, lmtp.
+    pub service: &'static str,
+    /// `delivered`, `partly`, `failed`, `refused`, `aborted`.
+    pub outcome: &'static str,
+}
+
+/// Labels of a recipient.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct RecipientLabels {
+    /// mx, lmtp.
+    pub service: &'static str,
+    /// `taken`, `temporary`, `refused`.
+    pub outcome: &'static str,
+}
+
 /// Labels of a session's end.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub struct EndLabels {
@@ -34,6 +52,10 @@ pub struct Metrics {
     pub accepted: Counter,
     /// Logins by outcome.
     pub logins: Family<LoginLabels, Counter>,
+    /// Transactions by outcome.
+    pub transactions: Family<TransactionLabels, Counter>,
+    /// Recipients by outcome.
+    pub recipients: Family<RecipientLabels, Counter>,
     /// Sessions by who ended them.
     pub ended: Family<EndLabels, Counter>,
     /// Sessions that panicked.
@@ -59,6 +81,8 @@ impl Default for Metrics {
         let mut metrics = Self {
             accepted: Counter::default(),
             logins: Family::default(),
+            transactions: Family::default(),
+            recipients: Family::default(),
             ended: Family::default(),
             panics: Counter::default(),
             accept_rests: Counter::default(),
@@ -71,6 +95,8 @@ impl Default for Metrics {
         };
         registry.register("accepted", "Connections accepted", metrics.accepted.clone());
         registry.register("logins", "Logins by outcome", metrics.logins.clone());
+        registry.register("transactions", "Transactions by outcome", metrics.transactions.clone());
+        registry.register("recipients", "Recipients by outcome", metrics.recipients.clone());
         registry.register("sessions_ended", "Sessions by who ended them", metrics.ended.clone());
         registry.register("session_panics", "Sessions that panicked", metrics.panics.clone());
         registry.register("accept_rests", "Times accept rested", metrics.accept_rests.clone());

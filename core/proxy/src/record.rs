@@ -18,6 +18,7 @@ use crate::accept::Ends;
 use crate::error::EndedBy;
 use crate::service::Service;
 use crate::tls::{ClientCertificate, Facts};
+use crate::transactions::Summary;
 
 /// What a session leaves. It is filled in step by step.
 #[derive(Debug)]
@@ -146,6 +147,24 @@ impl Record {
         }
         line.insert("steps_ms".into(), Value::Object(steps));
         line.insert("total_ms".into(), millis(self.clock.elapsed(), 0.0));
+        Value::Object(line).to_string()
+    }
+
+    /// The line of a transaction; the session goes on after it.
+    #[must_use]
+    pub(crate) fn transaction(&self, summary: &Summary<'_>) -> String {
+        let mut line = self.line("transaction");
+        line.insert("from".into(), summary.from.into());
+        line.insert("recipients".into(), summary.recipients.into());
+        line.insert("refused".into(), summary.refused.into());
+        line.insert("size".into(), summary.size.into());
+        let backends = summary.backends.iter().map(|name| Value::from(name.as_ref()));
+        line.insert("backends".into(), backends.collect());
+        line.insert("outcome".into(), summary.outcome.into());
+        if let Some(error) = summary.error {
+            line.insert("error".into(), error.to_string().into());
+        }
+        line.insert("total_ms".into(), millis(summary.began.elapsed(), 0.0));
         Value::Object(line).to_string()
     }
 

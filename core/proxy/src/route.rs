@@ -21,8 +21,8 @@ use crate::Error;
 use crate::config::Network;
 use crate::pool::LoginStyle;
 use crate::wire;
-use cache::{Cached, Key, L1};
-use lookup::{Desk, Flight, Outcome};
+use cache::{Cached, Key, Known, L1};
+use lookup::{Desk, Domain, Flight, Outcome, Purpose, Told};
 
 pub(crate) use lookup::Batch;
 
@@ -51,7 +51,12 @@ impl Context<'_> {
 fn question(login: &Name, qualifier: Option<(&str, IpAddr)>) -> wire::Question {
     let (virtual_host, local_address) =
         qualifier.map_or_else(<_>::default, |(host, local)| (host.to_owned(), local.to_string()));
-    wire::Question { login: login.as_str().as_bytes().to_vec(), virtual_host, local_address }
+    wire::Question {
+        login: login.as_str().as_bytes().to_vec(),
+        virtual_host,
+        local_address,
+        ..wire::Question::default()
+    }
 }
 
 /// Where an account lives and what it may do. Cheap to clone.
@@ -86,6 +91,19 @@ pub enum Status {
     Locked,
     /// A temporary failure.
     Maintenance,
+}
+
+/// Whom mail is for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Addressee {
+    /// This account.
+    Account(Route),
+    /// Somebody elsewhere.
+    Foreign,
+    /// Nobody, and it cannot be said whose the domain is.
+    Nobody,
+    /// Nobody, in a domain of ours.
+    Unknown,
 }
 
 impl Route {
@@ -143,21 +161,41 @@ impl Routes {
     /// cache can tell.
     pub async fn find(&self, login: &Name, context: &Context<'_>) -> Result<Option<Route>, Error> {
         let key = self.cache.key(login, context);
-        let stale = match self.cache.look(key) {
-            Cached::Fresh(route) => return Ok(route),
+        match self.cache.look(key) {
+            Cached::Fresh(route) => Ok(route),
             Cached::Ageing(route) => {
                 // Nobody waits for it: if it cannot be asked now, a later login will.
-                let _ = self.ask(key, login, context);
-                return Ok(Some(route));
+                let _ = self.ask((key, Purpose::Login), login, context);
+                Ok(Some(route))
+            }
+            Cached::Stale(known) => self.answer((key, Purpose::Login), login, context, Some(known)).await.map(account),
+            Cached::Miss => self.answer((key, Purpose::Login), login, context, None).await.map(account),
+        }
+    }
+
+    /// Whom mail to an address with a domain is for. Only routes are served from the cache: what is remembered of
+    /// unknown names is no reason to refuse somebody's mail, and says nothing of domains. With `fresh`, control
+    /// remembers nothing either.
+    ///
+    /// # Errors
+    /// As of [`Routes::find`].
+    pub async fn find_addressee(&self, address: &Name, local: IpAddr, fresh: bool) -> Result<Addressee, Error> {
+        let context = Context { virtual_host: None, local };
+        let key = self.cache.key(address, &context);
+        let stale = match self.cache.look(key) {
+            Cached::Fresh(Some(route)) => return Ok(Addressee::Account(route)),
+            Cached::Ageing(route) => {
+                let _ = self.ask((key, Purpose::Login), address, &context);
+                return Ok(Addressee::Account(route));
             }
             Cached::Stale(known) => Some(known),
-            Cached::Miss => None,
+            Cached::Fresh(None) | Cached::Miss => None,
         };
-        let asked = tokio::time::timeout(self.setting.load().timeout, self.answer(key, login, context)).await;
-        let answer = asked.unwrap_or(Err(Error::LookupTimeout));
-        match stale.filter(|_| answer.is_err()).and_then(|known| self.cache.serve_stale(key, known)) {
-            Some(route) => Ok(Some(route)),
-            None => answer,
+        match self.answer((key, Purpose::Recipient { fresh }), address, &context, stale).await? {
+            Told::Account(route) => Ok(Addressee::Account(route)),
+            Told::Nobody(Domain::Foreign) => Ok(Addressee::Foreign),
+            Told::Nobody(Domain::Ours) => Ok(Addressee::Unknown),
+            Told::Nobody(Domain::Unsaid) => Ok(Addressee::Nobody),
         }
     }
 
@@ -189,22 +227,45 @@ impl Routes {
         Batch::of_waiting(self)
     }
 
-    async fn answer(&self, key: Key, login: &Name, context: &Context<'_>) -> Result<Option<Route>, Error> {
-        match self.ask(key, login, context)?.outcome().await {
-            Outcome::Answered(route) => Ok(route),
+    /// Asks control; where it cannot answer, an older route is served.
+    async fn answer(
+        &self,
+        asked: (Key, Purpose),
+        login: &Name,
+        context: &Context<'_>,
+        stale: Option<Known>,
+    ) -> Result<Told, Error> {
+        let answered = tokio::time::timeout(self.setting.load().timeout, self.control_answer(asked, login, context));
+        let answer = answered.await.unwrap_or(Err(Error::LookupTimeout));
+        match stale.filter(|_| answer.is_err()).and_then(|known| self.cache.serve_stale(asked.0, known)) {
+            Some(route) => Ok(Told::Account(route)),
+            None => answer,
+        }
+    }
+
+    async fn control_answer(&self, asked: (Key, Purpose), login: &Name, context: &Context<'_>) -> Result<Told, Error> {
+        match self.ask(asked, login, context)?.outcome().await {
+            Outcome::Answered(told) => Ok(told),
             Outcome::Failed(error) => Err(error),
             // Invalidated while it was on its way, maybe before this caller joined: ask once more. A second such
             // answer is used, but like the first not kept.
-            Outcome::Outdated(_) => match self.ask(key, login, context)?.outcome().await {
-                Outcome::Answered(route) | Outcome::Outdated(route) => Ok(route),
+            Outcome::Outdated(_) => match self.ask(asked, login, context)?.outcome().await {
+                Outcome::Answered(told) | Outcome::Outdated(told) => Ok(told),
                 Outcome::Failed(error) => Err(error),
             },
         }
     }
 
-    fn ask(&self, key: Key, login: &Name, context: &Context<'_>) -> Result<Arc<Flight>, Error> {
+    fn ask(&self, asked: (Key, Purpose), login: &Name, context: &Context<'_>) -> Result<Arc<Flight>, Error> {
         let Setting { pending_lookups, timeout, .. } = **self.setting.load();
-        self.desk.ask(pending_lookups, lookup::Question::new(key, login, context, timeout))
+        self.desk.ask(pending_lookups, lookup::Question::new(asked, login, context, timeout))
+    }
+}
+
+fn account(told: Told) -> Option<Route> {
+    match told {
+        Told::Account(route) => Some(route),
+        Told::Nobody(_) => None,
     }
 }
 

@@ -35,6 +35,7 @@ use crate::route::{self, Routes};
 use crate::sessions::{Ending, Filter, Sessions};
 use crate::sys;
 use crate::tls::{self, Certificates, Tickets, Trust};
+use crate::transactions::harvest::Harvest;
 use crate::verify::{self, Proofs};
 
 /// What a config becomes when it takes force.
@@ -84,6 +85,8 @@ pub struct Shared {
     pub objections: Objections,
     /// Counts by address and in all.
     pub limits: Arc<Limits>,
+    /// Unknown recipients by address.
+    pub harvest: Harvest,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where records go.
@@ -120,6 +123,7 @@ impl Shared {
             sessions: Arc::default(),
             objections: Objections::default(),
             limits: Arc::default(),
+            harvest: Harvest::default(),
             metrics,
             doors: Doors::new(Arc::clone(&tickets), records.clone()),
             tickets,

@@ -1,6 +1,7 @@
-//! The services a session may be of, and the protocol each speaks.
+//! The services a session may be of, and the language each speaks.
 
-use zproxy_protocol::{Protocol, imap::Imap, pop3::Pop3, sieve::Sieve, smtp::Submission};
+use zproxy_protocol::smtp::{Submission, Transport};
+use zproxy_protocol::{Language, Protocol, imap::Imap, pop3::Pop3, sieve::Sieve};
 
 /// A mail service.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -13,11 +14,15 @@ pub enum Service {
     Submission,
     /// ManageSieve.
     Sieve,
+    /// SMTP from other servers.
+    Mx,
+    /// LMTP.
+    Lmtp,
 }
 
 impl Service {
     /// All of them, in the order of [`Service::index`].
-    pub const ALL: [Self; 4] = [Self::Imap, Self::Pop3, Self::Submission, Self::Sieve];
+    pub const ALL: [Self; 6] = [Self::Imap, Self::Pop3, Self::Submission, Self::Sieve, Self::Mx, Self::Lmtp];
 
     /// Place in tables with one entry a service.
     #[must_use]
@@ -26,29 +31,62 @@ impl Service {
     }
 
     /// Whether a user whose home does not offer it is served by the pool's default: a mailbox is in one place, but mail
-    /// may leave from anywhere.
+    /// may leave from anywhere, and any MTA can pass it on.
     #[must_use]
     pub fn may_leave_home(self) -> bool {
         match self {
-            Self::Imap | Self::Pop3 | Self::Sieve => false,
-            Self::Submission => true,
+            Self::Imap | Self::Pop3 | Self::Sieve | Self::Lmtp => false,
+            Self::Submission | Self::Mx => true,
         }
     }
 
     /// Its name in config, records and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.protocol().name()
+        self.language().name()
     }
 
-    /// The protocol it speaks.
+    /// The name of its endpoints in the pool.
     #[must_use]
-    pub fn protocol(self) -> &'static dyn Protocol {
+    pub fn endpoint(self) -> &'static str {
+        match self {
+            Self::Mx => "smtp",
+            Self::Imap | Self::Lmtp | Self::Pop3 | Self::Sieve | Self::Submission => self.name(),
+        }
+    }
+
+    /// What it speaks.
+    #[must_use]
+    pub fn language(self) -> &'static dyn Language {
         match self {
             Self::Imap => &Imap,
             Self::Pop3 => &Pop3,
             Self::Submission => &Submission,
             Self::Sieve => &Sieve,
+            Self::Mx => &Transport::Mx,
+            Self::Lmtp => &Transport::Lmtp,
+        }
+    }
+
+    /// The protocol in which its clients log in; none: they bring mail.
+    #[must_use]
+    pub fn protocol(self) -> Option<&'static dyn Protocol> {
+        match self {
+            Self::Imap => Some(&Imap),
+            Self::Pop3 => Some(&Pop3),
+            Self::Submission => Some(&Submission),
+            Self::Sieve => Some(&Sieve),
+            Self::Mx | Self::Lmtp => None,
+        }
+    }
+
+    /// How its clients bring mail; none: they log in.
+    #[must_use]
+    pub fn transport(self) -> Option<Transport> {
+        match self {
+            Self::Mx => Some(Transport::Mx),
+            Self::Lmtp => Some(Transport::Lmtp),
+            Self::Imap | Self::Pop3 | Self::Sieve | Self::Submission => None,
         }
     }
 }

@@ -12,60 +12,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use zproxy_protocol::sasl::TokenMechanism;
-use zproxy_protocol::{LoginOffer, ServerSetting, Then};
+use zproxy_protocol::{Protocol, ServerSetting, Then};
 
-use crate::accept::{self, Ends};
+use crate::accept::Ends;
 use crate::config::ListenerTls;
 use crate::error::EndedBy;
-use crate::greet::{Asked, Greeting, Starttls};
-use crate::limits::{AddressPlace, Place};
-use crate::metrics::{EndLabels, LoginLabels};
+use crate::greet::{Asked, Greeting};
+use crate::metrics::LoginLabels;
 use crate::pool::Lease;
-use crate::record::Record;
-use crate::server::{Listening, Setup, Shared};
+use crate::server::Shared;
 use crate::sessions::{Entry, Facts};
 use crate::splice::{Ended, Splice};
 use crate::stream::Stream;
-use crate::{Error, sys};
+use crate::visit::{Admitted, Arrival, Visit};
+use crate::{Error, transactions};
 use attempt::{Attempt, LoggedIn};
-
-/// A connection that was just accepted.
-#[derive(Debug)]
-pub struct Arrival {
-    /// The connection.
-    pub tcp: TcpStream,
-    /// Where it came from.
-    pub peer: std::net::SocketAddr,
-    /// The listener it came to.
-    pub listening: Arc<Listening>,
-    /// Its place among all sessions.
-    pub place: Place,
-}
-
-/// What a session holds from its accept to its end.
-struct Session {
-    shared: Arc<Shared>,
-    /// The settings it began with; a reload does not touch it.
-    setup: Arc<Setup>,
-    listening: Arc<Listening>,
-    record: Record,
-    address_place: Option<AddressPlace>,
-    _place: Place,
-}
 
 /// Serves a connection to its end.
 pub async fn run(arrival: Arrival, shared: Arc<Shared>) {
-    let Arrival { tcp, peer, listening, place } = arrival;
-    let listener = &listening.listener;
-    let record = Record::begin(shared.next_session_id(), listener.service, Arc::clone(&listener.name), peer);
-    let setup = shared.setup.load_full();
-    let mut session = Session { shared, setup, listening, record, address_place: None, _place: place };
-    match session.log_in(tcp, peer).await {
-        Ok(Some(logged_in)) => logged_in.go_on(session),
-        Ok(None) => session.end(EndedBy::Client, None, (0, 0)),
-        Err(error) => session.end(error.ended_by(), Some(&error), (0, 0)),
+    let Some(protocol) = arrival.listening.listener.service.protocol() else {
+        return transactions::run(arrival, shared).await;
+    };
+    let (mut visit, tcp, peer) = Visit::begin(arrival, shared);
+    match visit.log_in(protocol, tcp, peer).await {
+        Ok(Some(logged_in)) => logged_in.go_on(visit),
+        Ok(None) => visit.end(EndedBy::Client, None, (0, 0)),
+        Err(error) => visit.end(error.ended_by(), Some(&error), (0, 0)),
     }
 }
 
@@ -89,16 +63,25 @@ struct Trial {
 
 /// A session whose client was told that it is logged in.
 struct Joined {
+    protocol: &'static dyn Protocol,
     splice: Splice,
     entry: Entry,
     lease: Lease,
 }
 
-impl Session {
-    async fn log_in(&mut self, tcp: TcpStream, peer: std::net::SocketAddr) -> Result<Option<Joined>, Error> {
+impl Visit {
+    async fn log_in(
+        &mut self,
+        protocol: &'static dyn Protocol,
+        tcp: TcpStream,
+        peer: std::net::SocketAddr,
+    ) -> Result<Option<Joined>, Error> {
         let deadline = Instant::now() + self.setup.config.timeouts.login;
-        let (stream, ends) = self.admit(tcp, peer).await?;
-        let mut client = self.greet(stream).await?;
+        let (stream, ends) = match self.admit(tcp, peer).await? {
+            Admitted::Client(stream, ends) => (stream, ends),
+            Admitted::TooMany(tcp) => return Err(self.turn_away(protocol, tcp).await),
+        };
+        let mut client = self.greet(protocol, stream).await?;
         let mut tries = Tries::default();
         loop {
             self.record.step("greet");
@@ -111,6 +94,7 @@ impl Session {
             self.record.login(login.mechanism);
             let (mut relay, mut clerk) = relay::open(&login.credential, deadline);
             let attempt = Attempt {
+                protocol,
                 shared: &self.shared,
                 setup: &self.setup,
                 listening: &self.listening,
@@ -122,7 +106,10 @@ impl Session {
                 error = clerk.attend(&mut client) => Ok(Err(error)),
             };
             match attempted.unwrap_or(Err(Error::BackendTimeout("login"))) {
-                Ok(logged_in) => return self.join(client, logged_in, &ends, era).await.map(Some),
+                Ok(logged_in) => {
+                    let (splice, entry, lease) = self.join(client, logged_in, &ends, era).await?;
+                    return Ok(Some(Joined { protocol, splice, entry, lease }));
+                }
                 // It knows.
                 Err(error @ Error::ClientGaveUp) => self.shared.records.put(self.record.refused(&error)),
                 Err(Error::ClientTimeout(step)) => return Err(too_slow(&mut client, step).await),
@@ -136,36 +123,10 @@ impl Session {
         }
     }
 
-    /// Steps 1 and 2: whose connection it is, whether there is room, and TLS if it comes with the first byte.
-    async fn admit(&mut self, mut tcp: TcpStream, peer: std::net::SocketAddr) -> Result<(Stream, Ends), Error> {
-        let config = &self.setup.config;
-        let listener = &self.listening.listener;
-        sys::tune(&tcp, config.timeouts.tcp_user).map_err(|error| Error::ClientIo(error.kind()))?;
-        let ends = timeout(config.timeouts.handshake, accept::ends(&mut tcp, peer, listener))
-            .await
-            .map_err(|_| Error::ClientTimeout("PROXY header"))??;
-        self.record.ends(ends.clone());
-        if !config.limits.trusted.contain(ends.client.ip()) {
-            let most = config.limits.sessions_per_address;
-            self.address_place = self.shared.limits.enter_address(ends.client.ip(), most);
-            if self.address_place.is_none() {
-                return Err(self.turn_away(tcp).await);
-            }
-        }
-        if listener.tls != ListenerTls::Implicit {
-            return Ok((Stream::Plain(tcp), ends));
-        }
-        self.record.step("tls");
-        let under = self.listening.tls.clone().ok_or_else(|| Error::ClientTls("no certificate".into()))?;
-        let (stream, facts) = under.accept(tcp, config.timeouts.handshake).await?;
-        self.record.tls(facts);
-        Ok((stream, ends))
-    }
-
     /// A polite word costs nothing in clear; a handshake for it would cost what the limit is to save.
-    async fn turn_away(&self, tcp: TcpStream) -> Error {
+    async fn turn_away(&self, protocol: &dyn Protocol, tcp: TcpStream) -> Error {
         if self.listening.listener.tls != ListenerTls::Implicit
-            && let Ok(mut client) = self.greet(Stream::Plain(tcp)).await
+            && let Ok(mut client) = self.greet(protocol, Stream::Plain(tcp)).await
         {
             client.goodbye("too many sessions from your address").await;
         }
@@ -173,17 +134,13 @@ impl Session {
     }
 
     /// Step 3: the greeting.
-    async fn greet(&self, stream: Stream) -> Result<Greeting, Error> {
+    async fn greet(&self, protocol: &dyn Protocol, stream: Stream) -> Result<Greeting, Error> {
         let listener = &self.listening.listener;
         let config = &self.setup.config;
         let offer = self.shared.pools.offer(listener.service);
         let setting = ServerSetting {
             hostname: Arc::clone(&config.hostname),
-            login: match listener.tls {
-                ListenerTls::Implicit | ListenerTls::Off => LoginOffer::Now,
-                ListenerTls::StarttlsOptional => LoginOffer::NowOrAfterTls,
-                ListenerTls::StarttlsRequired => LoginOffer::OnlyAfterTls,
-            },
+            login: self.login_offer(),
             shared: Arc::clone(&offer.capabilities),
             passwords: offer.passwords,
             certificate: self.record.tls_facts().is_some_and(|facts| facts.identity.is_some()),
@@ -191,11 +148,8 @@ impl Session {
             max_command: config.limits.line,
             max_response: config.sasl.max_line,
         };
-        let offered = matches!(listener.tls, ListenerTls::StarttlsOptional | ListenerTls::StarttlsRequired);
-        let starttls =
-            Starttls { under: self.listening.tls.clone().filter(|_| offered), deadline: config.timeouts.handshake };
         let most = config.limits.line.max(config.sasl.max_line);
-        Greeting::begin(stream, listener.service.protocol().server(setting), starttls, most).await
+        Greeting::begin(stream, protocol.server(setting), self.starttls(), most).await
     }
 
     /// Step 3, goes on: who the client says it is.
@@ -249,7 +203,13 @@ impl Session {
     }
 
     /// Step 7: the client hears that it is logged in, and both connections become one.
-    async fn join(&mut self, client: Greeting, logged_in: LoggedIn, ends: &Ends, era: u64) -> Result<Joined, Error> {
+    async fn join(
+        &mut self,
+        client: Greeting,
+        logged_in: LoggedIn,
+        ends: &Ends,
+        era: u64,
+    ) -> Result<(Splice, Entry, Lease), Error> {
         let LoggedIn { stream, rest, success, account, backend, lease } = logged_in;
         // Listed before the client hears of it: who drains or kicks in between must not miss it.
         let facts = Facts {
@@ -271,19 +231,12 @@ impl Session {
         };
         self.record.step("splice");
         self.count_login("ok");
-        Ok(Joined { splice, entry, lease })
+        Ok((splice, entry, lease))
     }
 
     fn count_login(&self, outcome: &'static str) {
         let service = self.listening.listener.service.name();
         self.shared.metrics.logins.get_or_create(&LoginLabels { service, outcome }).inc();
-    }
-
-    /// Step 8: the record.
-    fn end(self, by: EndedBy, error: Option<&Error>, bytes: (u64, u64)) {
-        let labels = EndLabels { service: self.listening.listener.service.name(), by: by.name() };
-        self.shared.metrics.ended.get_or_create(&labels).inc();
-        self.shared.records.put(self.record.ended(by, error, bytes));
     }
 }
 
@@ -295,15 +248,15 @@ async fn too_slow(client: &mut Greeting, step: &'static str) -> Error {
 
 impl Joined {
     /// The rest of the session, in a task of its own.
-    fn go_on(self, session: Session) {
-        let Self { splice, entry, lease } = self;
-        let session = Box::new(session);
+    fn go_on(self, visit: Visit) {
+        let Self { protocol, splice, entry, lease } = self;
+        let visit = Box::new(visit);
         tokio::task::spawn_local(async move {
-            let service = session.listening.listener.service;
-            let idle: Duration = session.setup.config.timeouts.idle[service.index()];
-            let Ended { by, error } = splice.run(entry.live(), service.protocol(), idle).await;
+            let service = visit.listening.listener.service;
+            let idle: Duration = visit.setup.config.timeouts.idle[service.index()];
+            let Ended { by, error } = splice.run(entry.live(), protocol, idle).await;
             let bytes = entry.live().bytes();
-            session.end(by, error.as_ref(), bytes);
+            visit.end(by, error.as_ref(), bytes);
             drop((entry, lease));
         });
     }

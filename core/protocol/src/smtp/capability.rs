@@ -24,6 +24,10 @@ pub(super) const OFFERABLE: &[&str] = &[
     TokenMechanism::Xoauth2.capability(),
 ];
 
+/// The keywords that a client which brings mail may learn: what its message may need of every server it may end at.
+/// CHUNKING is not among them: one end of data is enough to be exact about.
+pub(super) const OF_MESSAGES: &[&str] = &["8BITMIME", "DSN", "ENHANCEDSTATUSCODES", SIZE, "SMTPUTF8"];
+
 const SIZE: &str = "SIZE";
 /// Octets of one line that are kept.
 const MAX_LINE: usize = 512;
@@ -42,6 +46,20 @@ pub(super) fn offered(setting: &ServerSetting) -> Vec<String> {
     lines
 }
 
+/// The lines for a client that brings mail, of messages of so many octets at most. Several commands at a time we take
+/// for ourselves.
+pub(super) fn of_messages(shared: &[String], most: u64, starttls: bool) -> Vec<String> {
+    let known = |line: &&String| OF_MESSAGES.contains(&keyword(line)) && keyword(line) != SIZE;
+    let own = ["PIPELINING".to_owned(), format!("{SIZE} {}", size(shared, most))];
+    let starttls = starttls.then(|| "STARTTLS".to_owned());
+    own.into_iter().chain(shared.iter().filter(known).cloned()).chain(starttls).collect()
+}
+
+/// Octets that a message may have, which are never more than `most`.
+pub(super) fn size(shared: &[String], most: u64) -> u64 {
+    shared.iter().filter(|line| keyword(line) == SIZE).map(|line| limit(line)).fold(most, u64::min)
+}
+
 /// What two backends both offer.
 pub(super) fn shared(one: &[String], other: &[String]) -> Vec<String> {
     let in_both = |line: &String| match keyword(line) {
@@ -51,12 +69,16 @@ pub(super) fn shared(one: &[String], other: &[String]) -> Vec<String> {
     one.iter().filter_map(in_both).collect()
 }
 
-/// The line of the smaller size; none and zero are no limit (RFC 1870, section 4).
-fn smaller(one: &str, other: &str) -> String {
-    let limit = |line: &str| match line.split(' ').nth(1).map(str::parse::<u64>) {
+/// The octets of a SIZE line; none and zero are no limit (RFC 1870, section 4).
+fn limit(line: &str) -> u64 {
+    match line.split(' ').nth(1).map(str::parse::<u64>) {
         Some(Ok(size)) if size > 0 => size,
         _ => u64::MAX,
-    };
+    }
+}
+
+/// The line of the smaller size.
+fn smaller(one: &str, other: &str) -> String {
     if limit(one) <= limit(other) { one } else { other }.to_owned()
 }
 

@@ -18,7 +18,7 @@ use crate::{Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, Logi
 /// for the backend to ask.
 const MAX_AUTH: usize = 512;
 /// What a probe calls itself: a name that every syntax check lets pass, and no lookup can belie.
-const PROBE: &str = "[127.0.0.1]";
+pub(super) const PROBE: &str = "[127.0.0.1]";
 
 /// The conversation with a backend.
 pub(super) struct SmtpClient {
@@ -248,7 +248,7 @@ impl Client for SmtpClient {
 }
 
 /// RFC 5321, section 4.1.3: the name of a client that has none.
-fn address_literal(address: IpAddr) -> String {
+pub(super) fn address_literal(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => format!("[{address}]"),
         IpAddr::V6(address) => format!("[IPv6:{address}]"),

@@ -46,32 +46,54 @@ pub(super) enum Bad {
     EhloFirst,
     #[error("501 5.5.2 That is not the name of a host.")]
     HelloName,
+    #[error("503 5.5.1 Say LHLO first.")]
+    LhloFirst,
     #[error("500 5.5.2 A line ends with CRLF and holds no other CR or LF.")]
     LineEnd,
     #[error("503 5.5.1 Already logged in.")]
     LoggedIn,
+    #[error("503 5.5.1 Say MAIL first.")]
+    MailFirst,
     #[error("504 5.5.4 Unknown authentication mechanism.")]
     Mechanism,
     #[error("530 5.7.0 Authentication required.")]
     MustLogIn,
     #[error("530 5.7.0 Must issue a STARTTLS command first.")]
     MustStartTls,
+    #[error("503 5.5.1 There is a transaction already.")]
+    NestedMail,
+    #[error("503 5.5.1 No valid recipients.")]
+    NoRecipients,
     #[error("502 5.5.1 Command not implemented.")]
     NotImplemented,
     #[error("500 5.5.2 A line holds no NUL.")]
     Nul,
+    #[error("555 5.5.4 Unknown parameter, or one that was not offered.")]
+    Parameter,
     #[error("550 5.7.1 That is for proxies only.")]
     ProxiesOnly,
+    #[error("501 5.1.3 That is no recipient address.")]
+    Recipient,
     #[error("{} {}.", sasl_code(.0), .0)]
     Sasl(#[from] sasl::Refused),
+    #[error("500 5.5.1 This is LMTP: say LHLO.")]
+    SayLhlo,
+    #[error("501 5.1.7 That is no sender address.")]
+    Sender,
+    #[error("552 5.3.4 Message is too large.")]
+    Size,
     #[error("502 5.5.1 TLS is not offered here.")]
     StartTlsNotOffered,
     #[error("538 5.7.11 Encryption required for authentication: say STARTTLS first.")]
     TlsRequired,
     #[error("500 5.5.2 Line is too long.")]
     TooLong,
+    #[error("452 4.5.3 Too many recipients.")]
+    TooManyRecipients,
     #[error("500 5.5.2 Unknown command.")]
     Unknown,
+    #[error("553 5.6.7 Addresses beyond ASCII need SMTPUTF8.")]
+    Utf8,
 }
 
 /// RFC 4954, sections 4 and 6.
@@ -113,7 +135,7 @@ impl<'a> Command<'a> {
 
 impl Hello {
     /// Clients send all sorts of names; one that is no more than odd is greeted, and not told to a backend.
-    fn new(name: &[u8]) -> Result<Self, Bad> {
+    pub(super) fn new(name: &[u8]) -> Result<Self, Bad> {
         if name.is_empty() || name.len() > MAX_HELLO || name.iter().any(u8::is_ascii_control) {
             return Err(Bad::HelloName);
         }
@@ -149,7 +171,7 @@ pub(super) fn chunk(argument: &[u8]) -> Option<u64> {
 }
 
 /// What comes before the first space, and what comes behind it.
-fn split(text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split(text: &[u8]) -> (&[u8], &[u8]) {
     let mut parts = text.splitn(2, |&octet| octet == b' ');
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }

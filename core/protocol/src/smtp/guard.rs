@@ -6,12 +6,11 @@
 //! what may not. It lets pass only what every server reads alike: a command that begins with a plain word and ends with
 //! CRLF, an end of data that is CRLF `.` CRLF. It owns no buffer: octets that must wait stay with the caller.
 
-mod end_of_data;
 mod replies;
 
 use super::command::{self, Bad, Line, MAX_COMMAND};
+use super::end_of_data::EndOfData;
 use crate::Error;
-use end_of_data::EndOfData;
 use replies::{Replies, Reply};
 
 /// Commands that the backend has not answered, beyond which no more are passed on.

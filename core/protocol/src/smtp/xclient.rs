@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::xclient::MAX_SESSION_ID;
-use crate::{Error, LoginAtBackend};
+use crate::{ClientInfo, Error, LoginAtBackend, Name};
 
 /// Octets of a line, CRLF included.
 const MAX_LINE: usize = 512;
@@ -21,49 +21,75 @@ const COMMAND: &str = "XCLIENT";
 /// # Errors
 /// The backend must be told who logs in, and cannot be.
 pub(super) fn lines(login: &LoginAtBackend, listed: &[&str]) -> Result<Vec<String>, Error> {
-    let taken = |(name, value): (&str, String)| {
-        (listed.contains(&name) && !value.is_empty() && value.len() <= MAX_VALUE).then(|| format!(" {name}={value}"))
-    };
-    if !listed.contains(&"ADDR") {
-        return Ok(Vec::new());
-    }
-    let mut last: String = identity(login).into_iter().filter_map(taken).collect();
+    let hello = login.replay.ehlo.as_deref();
     // A backend that hears LOGIN takes the client for logged in: whoever has a credential to show is not told of.
-    if login.credential.is_none() {
-        let told = taken(("LOGIN", xtext(login.name.as_str()))).ok_or(Error::BackendLacks("XCLIENT LOGIN"))?;
-        last.insert_str(0, &told);
-    }
-    let mut lines = Vec::new();
-    let mut line = COMMAND.to_owned();
-    for attribute in circumstances(login).into_iter().filter_map(taken).chain([last]) {
-        if line.len().saturating_add(attribute.len()).saturating_add(b"\r\n".len()) > MAX_LINE {
-            lines.push(std::mem::replace(&mut line, COMMAND.to_owned()) + "\r\n");
+    let name = login.credential.is_none().then_some(&login.name);
+    Presentation { client: &login.client, protocol: "ESMTP", hello, login: name }.lines(listed)
+}
+
+/// Who a client is.
+#[derive(Clone, Copy)]
+pub(super) struct Presentation<'a> {
+    pub(super) client: &'a ClientInfo,
+    /// As the trace of a message says it: `ESMTP`, `LMTP`.
+    pub(super) protocol: &'static str,
+    /// What it calls itself.
+    pub(super) hello: Option<&'a str>,
+    /// As whom it is logged in thereby; none: it is not.
+    pub(super) login: Option<&'a Name>,
+}
+
+impl Presentation<'_> {
+    /// As [`lines()`].
+    pub(super) fn lines(self, listed: &[&str]) -> Result<Vec<String>, Error> {
+        let taken = |(name, value): (&str, String)| {
+            (listed.contains(&name) && !value.is_empty() && value.len() <= MAX_VALUE)
+                .then(|| format!(" {name}={value}"))
+        };
+        if !listed.contains(&"ADDR") {
+            return Ok(Vec::new());
         }
-        line.push_str(&attribute);
+        let mut last: String = self.identity().into_iter().filter_map(taken).collect();
+        if let Some(login) = self.login {
+            let told = taken(("LOGIN", xtext(login.as_str()))).ok_or(Error::BackendLacks("XCLIENT LOGIN"))?;
+            last.insert_str(0, &told);
+        }
+        let mut lines = Vec::new();
+        let mut line = COMMAND.to_owned();
+        for attribute in self.circumstances().into_iter().filter_map(taken).chain([last]) {
+            if line.len().saturating_add(attribute.len()).saturating_add(b"\r\n".len()) > MAX_LINE {
+                lines.push(std::mem::replace(&mut line, COMMAND.to_owned()) + "\r\n");
+            }
+            line.push_str(&attribute);
+        }
+        lines.push(line + "\r\n");
+        Ok(lines)
     }
-    lines.push(line + "\r\n");
-    Ok(lines)
-}
 
-fn circumstances(login: &LoginAtBackend) -> [(&'static str, String); 8] {
-    let client = &login.client;
-    let session = Some(client.session_id.as_str()).filter(|id| id.len() <= MAX_SESSION_ID);
-    [
-        ("PROTO", "ESMTP".to_owned()),
-        ("HELO", login.replay.ehlo.as_deref().map(xtext).unwrap_or_default()),
-        ("PORT", client.address.port().to_string()),
-        ("DESTADDR", address(client.local.ip())),
-        ("DESTPORT", client.local.port().to_string()),
-        ("DESTNAME", client.server_name.as_deref().map(xtext).unwrap_or_default()),
-        ("SESSION", session.map(xtext).unwrap_or_default()),
-        ("TTL", client.ttl.to_string()),
-    ]
-}
+    fn circumstances(self) -> [(&'static str, String); 8] {
+        let client = self.client;
+        let session = Some(client.session_id.as_str()).filter(|id| id.len() <= MAX_SESSION_ID);
+        [
+            ("PROTO", self.protocol.to_owned()),
+            ("HELO", self.hello.map(xtext).unwrap_or_default()),
+            ("PORT", client.address.port().to_string()),
+            ("DESTADDR", address(client.local.ip())),
+            ("DESTPORT", client.local.port().to_string()),
+            ("DESTNAME", client.server_name.as_deref().map(xtext).unwrap_or_default()),
+            ("SESSION", session.map(xtext).unwrap_or_default()),
+            ("TTL", client.ttl.to_string()),
+        ]
+    }
 
-/// We look up no names: unsaid, the backend would keep ours for the client's.
-fn identity(login: &LoginAtBackend) -> [(&'static str, String); 3] {
-    const UNKNOWN: &str = "[UNAVAILABLE]";
-    [("NAME", UNKNOWN.to_owned()), ("REVERSE_NAME", UNKNOWN.to_owned()), ("ADDR", address(login.client.address.ip()))]
+    /// We look up no names: unsaid, the backend would keep ours for the client's.
+    fn identity(self) -> [(&'static str, String); 3] {
+        const UNKNOWN: &str = "[UNAVAILABLE]";
+        [
+            ("NAME", UNKNOWN.to_owned()),
+            ("REVERSE_NAME", UNKNOWN.to_owned()),
+            ("ADDR", address(self.client.address.ip())),
+        ]
+    }
 }
 
 fn address(address: IpAddr) -> String {
@@ -89,7 +115,7 @@ fn xtext(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ClientInfo, Credential, Forward, Name, Replay, Secret};
+    use crate::{Credential, Forward, Replay, Secret};
 
     const POSTFIX: &[&str] =
         &["NAME", "ADDR", "PROTO", "HELO", "REVERSE_NAME", "PORT", "LOGIN", "DESTADDR", "DESTPORT"];

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::settings::Networks;
+use super::transactions::Transactions;
 use super::{Faults, invalid};
 use crate::service::Service;
 use crate::wire;
@@ -23,6 +24,8 @@ pub struct Listener {
     pub tls: ListenerTls,
     /// Whether a client that offers ALPN protocols, but not ours, is refused.
     pub alpn_strict: bool,
+    /// Rules for clients that bring mail; none: they log in.
+    pub transactions: Option<Transactions>,
     /// From where PROXY headers are expected; none: nobody sends one.
     pub proxy_protocol_from: Networks,
     /// From where clients may log in as `user*master`.
@@ -107,9 +110,11 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         wire::Protocol::Pop3 => Some(Service::Pop3),
         wire::Protocol::Submission => Some(Service::Submission),
         wire::Protocol::Sieve => Some(Service::Sieve),
+        wire::Protocol::Mx => Some(Service::Mx),
+        wire::Protocol::Lmtp => Some(Service::Lmtp),
         wire::Protocol::Unspecified => {
-            faults
-                .push(invalid(&key("protocol"), "is missing: \"imap\", \"pop3\", \"submission\" or \"sieve\"".into()));
+            let problem = "is missing: \"imap\", \"pop3\", \"submission\", \"sieve\", \"mx\" or \"lmtp\"";
+            faults.push(invalid(&key("protocol"), problem.into()));
             None
         }
     };
@@ -122,10 +127,12 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         wire::ListenerTls::Off => ListenerTls::Off,
         wire::ListenerTls::Implicit => ListenerTls::Implicit,
         wire::ListenerTls::StarttlsOptional => ListenerTls::StarttlsOptional,
-        wire::ListenerTls::Unspecified | wire::ListenerTls::StarttlsRequired => ListenerTls::StarttlsRequired,
+        wire::ListenerTls::StarttlsRequired => ListenerTls::StarttlsRequired,
+        wire::ListenerTls::Unspecified => usual_tls(service),
     };
     let in_clear = matches!(tls, ListenerTls::Off | ListenerTls::StarttlsOptional);
-    if in_clear && !message.plaintext_ok && address.is_some_and(|it| !it.ip().is_loopback()) {
+    let passwords = service.is_none_or(|service| service.transport().is_none());
+    if passwords && in_clear && !message.plaintext_ok && address.is_some_and(|it| !it.ip().is_loopback()) {
         let problem = "lets passwords cross the network in clear: use \"starttls_required\" or \"implicit\", or set \
                        plaintext_ok = true on this listener if that is meant";
         faults.push(invalid(&key("tls"), problem.into()));
@@ -136,6 +143,7 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         faults.push(invalid(&key("client_certificates"), problem.into()));
     }
     let external_identity = external_identity(message, key, faults);
+    let transactions = Transactions::check(service.and_then(Service::transport), message, key, faults);
     Some(Listener {
         name: Arc::from(message.name.as_str()),
         service: service?,
@@ -146,6 +154,7 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         master_logins_from: Networks::check(&key("master_logins_from"), &message.master_logins_from, faults),
         client_certificates,
         external_identity,
+        transactions,
         tls_min_version: match message.tls_min_version() {
             wire::TlsVersion::Unspecified | wire::TlsVersion::Tls12 => TlsVersion::Tls12,
             wire::TlsVersion::Tls13 => TlsVersion::Tls13,
@@ -162,6 +171,15 @@ fn external_identity(message: &wire::Listener, key: &dyn Fn(&str) -> String, fau
         wire::ExternalIdentity::Cn => ExternalIdentity::CommonName,
         wire::ExternalIdentity::Dns => ExternalIdentity::Host,
         wire::ExternalIdentity::Email | wire::ExternalIdentity::Unspecified => ExternalIdentity::Email,
+    }
+}
+
+fn usual_tls(service: Option<Service>) -> ListenerTls {
+    match service {
+        // RFC 3207, section 4: what the world's servers bring is taken without TLS too.
+        Some(Service::Mx) => ListenerTls::StarttlsOptional,
+        Some(Service::Lmtp) => ListenerTls::Off,
+        _ => ListenerTls::StarttlsRequired,
     }
 }
 

@@ -27,6 +27,10 @@ pub struct Limits {
     pub cached_routes: usize,
     /// Look-ups under way or waiting.
     pub pending_lookups: usize,
+    /// Recipients of one message.
+    pub recipients: u32,
+    /// Octets of one message.
+    pub message_size: u64,
 }
 
 /// Shortest command line that still carries a full LOGIN; nothing shorter may be configured.
@@ -52,6 +56,8 @@ impl Limits {
             line: usize::try_from(line).unwrap_or(usize::MAX),
             cached_routes: or(message.cached_routes, 1_000_000) as usize,
             pending_lookups: or(message.pending_lookups, 10_000) as usize,
+            recipients: or(message.recipients, 1000),
+            message_size: or(message.message_size, 100 << 20),
         }
     }
 }
@@ -82,6 +88,12 @@ pub struct Timeouts {
     pub auth_failure_delay: Duration,
     /// `TCP_USER_TIMEOUT`.
     pub tcp_user: Duration,
+    /// A whole message.
+    pub message: Duration,
+    /// A backend takes nothing of a message.
+    pub backend_stall: Duration,
+    /// From the end of a message to a backend's answer.
+    pub backend_verdict: Duration,
 }
 
 impl Timeouts {
@@ -97,17 +109,24 @@ impl Timeouts {
             connect: of("connect", &message.connect, 5),
             backend_login: of("backend_login", &message.backend_login, 20),
             // RFC 9051, 5.4 asks for 30 minutes at least, RFC 1939 for 10: a little more, so that the backend ends first.
-            // RFC 5321, 4.5.3.2: a client may wait 10 minutes for the answer to its message.
+            // RFC 5321, 4.5.3.2: a client may wait 10 minutes for the answer to its message, and a server waits 5 for
+            // what it says.
             idle: [
                 of("imap_idle", &message.imap_idle, 35 * 60),
                 of("pop3_idle", &message.pop3_idle, 11 * 60),
                 of("submission_idle", &message.submission_idle, 11 * 60),
                 // RFC 5804 asks for 30 minutes at least, as IMAP does.
                 of("sieve_idle", &message.sieve_idle, 35 * 60),
+                of("mx_idle", &message.mx_idle, 5 * 60),
+                of("lmtp_idle", &message.lmtp_idle, 5 * 60),
             ],
             // Above the backends' own delay (Dovecot: 2 s), so that the moment of a refusal does not tell its reason.
             auth_failure_delay: of("auth_failure_delay", &message.auth_failure_delay, 3),
             tcp_user: of("tcp_user", &message.tcp_user, 120),
+            message: of("message", &message.message, 60 * 60),
+            backend_stall: of("backend_stall", &message.backend_stall, 30),
+            // Half of what a client waits: whoever gave up on us would bring the message again.
+            backend_verdict: of("backend_verdict", &message.backend_verdict, 5 * 60),
         }
     }
 }

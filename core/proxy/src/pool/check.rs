@@ -47,6 +47,9 @@ pub enum BadPool {
         /// `master user "…"`.
         name: String,
     },
+    /// An MTA that takes us for the client: what it lets our address do, it would let the world do.
+    #[error("backend {0}: endpoints.smtp.forward must be proxy_v2 or xclient, or its MTA may relay for the world")]
+    OpenRelay(String),
     /// No SHA-256 in hex.
     #[error("backend {0}: pin_sha256 is not 64 hex digits")]
     Pin(String),
@@ -110,7 +113,8 @@ fn defaults(
     let mut defaults = [None; Service::ALL.len()];
     for service in Service::ALL {
         let name = message.map_or("", |message| match service {
-            Service::Imap | Service::Pop3 | Service::Sieve => message.mail.as_str(),
+            Service::Imap | Service::Lmtp | Service::Pop3 | Service::Sieve => message.mail.as_str(),
+            Service::Mx => message.mx.as_str(),
             Service::Submission => message.submission.as_str(),
         });
         if !name.is_empty() {
@@ -186,12 +190,17 @@ fn of_service(all: &wire::Endpoints, service: Service) -> Option<&wire::Endpoint
         Service::Pop3 => all.pop3.as_ref(),
         Service::Submission => all.submission.as_ref(),
         Service::Sieve => all.sieve.as_ref(),
+        Service::Mx => all.smtp.as_ref(),
+        Service::Lmtp => all.lmtp.as_ref(),
     }
 }
 
 fn endpoint(backend: &wire::Backend, service: Service, it: &wire::Endpoint) -> Result<Endpoint, BadPool> {
     let unknown = |field| BadPool::Unknown { backend: backend.name.clone(), field };
     let port = u16::try_from(it.port).ok().filter(|&port| port != 0);
+    if service == Service::Mx && !matches!(it.forward(), wire::Forward::ProxyV2 | wire::Forward::Xclient) {
+        return Err(BadPool::OpenRelay(backend.name.clone()));
+    }
     let verify = wire::Verify::try_from(it.verify).map_err(|_| unknown("verify"))?;
     // Another would log users in by a way this edge cannot go.
     let login_style = LoginStyle::of_message(it.login_style).map_err(|()| unknown("login_style"))?;

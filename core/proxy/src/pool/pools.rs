@@ -272,7 +272,7 @@ impl Pools {
                     Verdict::Up => String::new(),
                     Verdict::Down(reason) => reason.to_string(),
                 };
-                let service = endpoint.service.name().to_owned();
+                let service = endpoint.service.endpoint().to_owned();
                 let up = reason.is_empty();
                 verdicts.push(wire::EndpointHealth { backend: backend.name.to_string(), service, up, reason });
             }
@@ -309,7 +309,7 @@ impl Pools {
         let mut spot = probed.live.spot(service);
         let failure = match result {
             Ok(words) => {
-                spot.capabilities = Some(service.protocol().worth_knowing(&words));
+                spot.capabilities = Some(service.language().worth_knowing(&words));
                 None
             }
             Err(reason) => Some(reason.into()),

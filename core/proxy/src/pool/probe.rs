@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use zproxy_protocol::{ClientSetting, ClientStep, Goal};
+use zproxy_protocol::ClientStep;
 
 use super::EndpointTls;
 use super::pools::Probed;
@@ -58,7 +58,7 @@ async fn probe(probed: &Probed, setup: &Setup) -> Result<Vec<String>, Error> {
     let terms = Terms { trust: &setup.trust, timeout: timeouts.connect, tcp_user: timeouts.tcp_user };
     let stream = dial::open(target, terms, None).await?;
     let starttls = endpoint.tls == EndpointTls::Starttls;
-    let mut machine = endpoint.service.protocol().client(ClientSetting { starttls, goal: Goal::Probe });
+    let mut machine = endpoint.service.language().prober(starttls);
     match converse(stream.into(), machine.as_mut(), target, terms).await?.end {
         ClientStep::Probed(words) => Ok(words),
         _ => Err(Error::of_backend("probe", zproxy_protocol::Error::BackendProtocol("probe"))),

@@ -119,7 +119,7 @@ impl Serving {
             match (&spot.capabilities, spot.health.verdict()) {
                 (Some(words), _) => {
                     let words = endpoint.login_style.offered(words, verifiers);
-                    shared = Some(shared.map_or_else(|| words.clone(), |all| service.protocol().shared(&all, &words)));
+                    shared = Some(shared.map_or_else(|| words.clone(), |all| service.language().shared(&all, &words)));
                 }
                 (None, Verdict::Down(_)) => {}
                 (None, _) => return Vec::new(),

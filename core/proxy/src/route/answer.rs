@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Status;
+use super::lookup::Domain;
 use crate::Error;
 use crate::config::Network;
 use crate::pool::LoginStyle;
@@ -17,7 +18,7 @@ pub(super) struct Answer {
 
 pub(super) enum Found {
     /// No such account, for so many seconds.
-    None { ttl: u32 },
+    None { ttl: u32, domain: Domain },
     /// An account.
     Route {
         account: Arc<str>,
@@ -55,7 +56,14 @@ impl Answer {
     pub(super) fn check(answer: wire::Answer) -> Result<Self, Error> {
         let found = match answer.result {
             Some(wire::answer::Result::Route(route)) => route_of(route)?,
-            Some(wire::answer::Result::None(wire::NoRoute { ttl_seconds })) => Found::None { ttl: ttl_seconds },
+            Some(wire::answer::Result::None(none)) => {
+                let domain = match none.domain() {
+                    wire::Domain::Unspecified => Domain::Unsaid,
+                    wire::Domain::Ours => Domain::Ours,
+                    wire::Domain::Foreign => Domain::Foreign,
+                };
+                Found::None { ttl: none.ttl_seconds, domain }
+            }
             Some(wire::answer::Result::Fault(wire::Fault { reason })) => {
                 return Err(Error::LookupFailed(reason.into()));
             }

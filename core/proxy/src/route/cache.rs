@@ -117,7 +117,7 @@ impl L1 {
     pub(super) fn keep(&self, key: Key, login: &str, answer: Answer) -> Result<Option<Route>, Option<Route>> {
         let epoch = answer.epoch;
         match answer.found {
-            Found::None { ttl } => {
+            Found::None { ttl, .. } => {
                 let until = self.now().saturating_add(ttl);
                 let unknown = Unknown { subjects: self.subjects_of_login(login), epoch, until };
                 if self.outdated(&unknown) {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use zproxy_protocol::Name;
 
-use super::answer::Answer;
+use super::answer::{Answer, Found};
 use super::cache::Key;
 use super::{Context, Route, Routes};
 use crate::{Error, control, wire};
@@ -30,7 +30,7 @@ pub(super) struct Desk {
 #[derive(Default)]
 struct State {
     /// Waiting and fetched ones.
-    flights: HashMap<Key, Arc<Flight>>,
+    flights: HashMap<(Key, Purpose), Arc<Flight>>,
     waiting: VecDeque<Question>,
 }
 
@@ -43,15 +43,44 @@ pub(super) struct Flight {
 /// What became of a question.
 #[derive(Clone)]
 pub(super) enum Outcome {
-    Answered(Option<Route>),
+    Answered(Told),
     Failed(Error),
     /// Answered, but invalidated on the way.
-    Outdated(Option<Route>),
+    Outdated(Told),
+}
+
+/// What was answered.
+#[derive(Clone)]
+pub(super) enum Told {
+    Account(Route),
+    /// There is no such account.
+    Nobody(Domain),
+}
+
+/// Whether mail of a name's domain is ours to take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Domain {
+    Foreign,
+    Ours,
+    /// It was not asked for, or the directory could not say.
+    Unsaid,
+}
+
+/// What a name is asked for. Only those that ask for the same wait for one answer.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Purpose {
+    Login,
+    /// Mail is for it.
+    Recipient {
+        /// It is refused if there is no such account now, so nothing may be remembered of that.
+        fresh: bool,
+    },
 }
 
 /// One name to ask for.
 pub(super) struct Question {
     key: Key,
+    purpose: Purpose,
     login: Name,
     /// Only of a login without `@`.
     qualifier: Option<(String, IpAddr)>,
@@ -81,9 +110,11 @@ impl Flight {
 }
 
 impl Question {
-    pub(super) fn new(key: Key, login: &Name, context: &Context<'_>, patience: Duration) -> Self {
+    pub(super) fn new(asked: (Key, Purpose), login: &Name, context: &Context<'_>, patience: Duration) -> Self {
+        let (key, purpose) = asked;
         Self {
             key,
+            purpose,
             login: login.clone(),
             qualifier: context.qualifier(login).map(|(host, local)| (host.to_owned(), local)),
             deadline: Instant::now() + patience,
@@ -93,7 +124,15 @@ impl Question {
 
     fn wire(&self) -> wire::Question {
         let qualifier = self.qualifier.as_ref().map(|(host, local)| (host.as_str(), *local));
-        super::question(&self.login, qualifier)
+        wire::Question {
+            recipient: matches!(self.purpose, Purpose::Recipient { .. }),
+            fresh: matches!(self.purpose, Purpose::Recipient { fresh: true }),
+            ..super::question(&self.login, qualifier)
+        }
+    }
+
+    fn asked(&self) -> (Key, Purpose) {
+        (self.key, self.purpose)
     }
 }
 
@@ -101,14 +140,14 @@ impl Desk {
     /// Takes a question and returns its flight, or the one that is under way for its key.
     pub(super) fn ask(&self, limit: usize, question: Question) -> Result<Arc<Flight>, Error> {
         let mut state = self.state();
-        if let Some(flight) = state.flights.get(&question.key) {
+        if let Some(flight) = state.flights.get(&question.asked()) {
             return Ok(Arc::clone(flight));
         }
         if state.flights.len() >= limit {
             return Err(Error::LookupOverload);
         }
         let flight = Arc::clone(&question.flight);
-        state.flights.insert(question.key, Arc::clone(&flight));
+        state.flights.insert(question.asked(), Arc::clone(&flight));
         state.waiting.push_back(question);
         drop(state);
         self.arrived.notify_one();
@@ -161,8 +200,8 @@ impl Desk {
 impl State {
     /// Ends a question's flight. After a timeout another flight may be under way for the same key: that one goes on.
     fn land(&mut self, question: &Question, outcome: Outcome) {
-        if self.flights.get(&question.key).is_some_and(|flight| Arc::ptr_eq(flight, &question.flight)) {
-            self.flights.remove(&question.key);
+        if self.flights.get(&question.asked()).is_some_and(|flight| Arc::ptr_eq(flight, &question.flight)) {
+            self.flights.remove(&question.asked());
         }
         question.flight.land(outcome);
     }
@@ -184,10 +223,14 @@ impl Batch {
         let index = usize::try_from(answer.question).unwrap_or(usize::MAX);
         let Some(question) = self.questions.get_mut(index).and_then(Option::take) else { return };
         let outcome = match Answer::check(answer) {
-            Ok(answer) => match self.routes.cache.keep(question.key, question.login.as_str(), answer) {
-                Ok(route) => Outcome::Answered(route),
-                Err(route) => Outcome::Outdated(route),
-            },
+            Ok(answer) => {
+                let domain = if let Found::None { domain, .. } = answer.found { domain } else { Domain::Ours };
+                let told = |route: Option<Route>| route.map_or(Told::Nobody(domain), Told::Account);
+                match self.routes.cache.keep(question.key, question.login.as_str(), answer) {
+                    Ok(route) => Outcome::Answered(told(route)),
+                    Err(route) => Outcome::Outdated(told(route)),
+                }
+            }
             Err(error) => Outcome::Failed(error),
         };
         self.routes.desk.land(&question, outcome);

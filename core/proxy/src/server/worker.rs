@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 use super::Shared;
 use super::door::Door;
 use crate::metrics::Metrics;
-use crate::session::{self, Arrival};
+use crate::session;
 use crate::sys;
+use crate::visit::Arrival;
 
 /// How long accept rests when descriptors, memory or room ran out: long enough not to spin, short enough that clients
 /// in the backlog do not notice.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use tokio::time::{sleep_until, timeout};
-use zproxy_protocol::{ClientSetting, ClientStep, Credential, Goal, Input, Login, LoginAtBackend, Refusal, Success};
+use zproxy_protocol::{
+    ClientSetting, ClientStep, Credential, Goal, Input, Login, LoginAtBackend, Protocol, Refusal, Success,
+};
 
 use super::relay::Relay;
 use super::resolve::Resolved;
@@ -24,6 +26,7 @@ const OF_MAILBOX: [&str; 7] = ["IN-USE", "INUSE", "LIMIT", "LOGIN-DELAY", "OVERQ
 /// What an attempt needs to know of its session.
 #[derive(Clone, Copy)]
 pub(super) struct Attempt<'a> {
+    pub protocol: &'a dyn Protocol,
     pub shared: &'a Shared,
     pub setup: &'a Setup,
     pub listening: &'a Listening,
@@ -137,7 +140,7 @@ impl Attempt<'_> {
             return Err(Error::BackendIsUs(candidate.address));
         }
         record.step("authenticate");
-        let mut machine = self.listening.listener.service.protocol().client(ClientSetting {
+        let mut machine = self.protocol.client(ClientSetting {
             starttls: endpoint.tls == EndpointTls::Starttls,
             goal: Goal::Login(Box::new(as_seen)),
         });

@@ -167,7 +167,7 @@ async fn an_unknown_user_is_remembered_until_invalidated_and_a_fault_is_not() {
     let edge = Edge::start(&directory);
     let mut lookups = control.lookups().await;
     let fault = answer::Result::Fault(Fault { reason: "busy".into() });
-    let none = answer::Result::None(NoRoute { ttl_seconds: 30 });
+    let none = answer::Result::None(NoRoute { ttl_seconds: 30, ..NoRoute::default() });
     for (result, fails) in [(fault, true), (none, false)] {
         let finding = edge.finding("nobody@tgg.net.id");
         let batch = lookups.hear().await;

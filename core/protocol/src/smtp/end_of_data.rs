@@ -18,6 +18,15 @@ pub(super) enum EndOfData {
     Text,
 }
 
+/// What is done about a CR or LF alone in a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BareNewline {
+    /// It goes on unchanged; only where it may be part of an end of data, the conversation ends.
+    Pass,
+    /// The conversation ends.
+    Reject,
+}
+
 /// What a line began behind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum LineStart {
@@ -40,9 +49,20 @@ impl EndOfData {
     /// # Errors
     /// [`Error::AmbiguousEndOfData`]: the message ends for some servers, and goes on for others.
     pub(super) fn find(&mut self, said: &[u8]) -> Result<Option<usize>, Error> {
+        self.search(said, BareNewline::Pass)
+    }
+
+    /// The same, with an opinion on lines that do not end with CRLF.
+    ///
+    /// # Errors
+    /// [`Error::BareNewline`] too.
+    pub(super) fn search(&mut self, said: &[u8], newline: BareNewline) -> Result<Option<usize>, Error> {
         let mut at = 0_usize;
         while let Some(&octet) = said.get(at) {
             at = at.saturating_add(1);
+            if newline == BareNewline::Reject && self.is_bare_before(octet) {
+                return Err(Error::BareNewline);
+            }
             if *self == Self::DotCr && octet == b'\n' {
                 return Ok(Some(at));
             }
@@ -55,6 +75,21 @@ impl EndOfData {
             }
         }
         Ok(None)
+    }
+
+    /// How many of the last octets belong to the end, if it is one.
+    pub(super) fn undecided(self) -> usize {
+        match self {
+            Self::Dot(LineStart::Crlf) => 1,
+            Self::DotCr => 2,
+            Self::Cr | Self::Dot(LineStart::Lenient) | Self::Line(_) | Self::Text => 0,
+        }
+    }
+
+    /// Whether the next octet shows that a CR or LF stands alone.
+    fn is_bare_before(self, next: u8) -> bool {
+        let behind_cr = matches!(self, Self::Cr | Self::DotCr);
+        behind_cr != (next == b'\n')
     }
 
     /// The next state; none: this is no end that all servers read alike.
