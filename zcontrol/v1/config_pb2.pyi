@@ -664,7 +664,7 @@ class Tls(_message.Message):
     who cannot. Unset: true.
     """
     cached_certificates: _builtins.int
-    """Certificates of `certificate_directories` kept in memory, some 8 KiB each; unset: 10000."""
+    """Certificates of `certificate_directories` kept in memory, some 3 KiB each; unset: 10000."""
     def __init__(
         self,
         *,

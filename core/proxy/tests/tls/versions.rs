@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use rustls::version::{TLS12, TLS13};
+use zproxy_proxy::config::BackendTls;
+use zproxy_proxy::pool::Verify;
+use zproxy_proxy::tls::Trust;
 use zproxy_proxy::wire::{Tls, TlsVersion};
 
 use super::handshake::Edge;
@@ -15,6 +18,20 @@ async fn the_key_exchange_is_post_quantum_unless_the_config_says_otherwise() {
         let edge = Edge::with(|config, _| config.tls = Some(Tls { post_quantum, ..Tls::default() }));
         let facts = edge.meet(&Arc::new(edge.client()), NAME).await.unwrap();
         assert_eq!((facts.version, facts.key_exchange), ("TLSv1.3", Some(agreed)));
+    }
+}
+
+#[tokio::test]
+async fn so_it_is_towards_backends() {
+    let edge = Edge::with(|_, _| {});
+    let ca_file = edge.directory.write("backends.pem", edge.authority.pem());
+    let backend_tls = BackendTls { ca_file: Some(ca_file.into()), ..BackendTls::default() };
+    for (post_quantum, agreed) in [(true, "X25519MLKEM768"), (false, "X25519")] {
+        let mut faults = Vec::new();
+        let trust = Trust::load(&backend_tls, post_quantum, &mut faults);
+        assert_eq!(faults, []);
+        let facts = edge.meet(&trust.config(&Verify::Full), NAME).await.unwrap();
+        assert_eq!(facts.key_exchange, Some(agreed));
     }
 }
 
