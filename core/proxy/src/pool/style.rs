@@ -99,8 +99,9 @@ mod tests {
         assert_eq!(offered(LoginStyle::Replay, false, false), SAYS);
         assert_eq!(offered(LoginStyle::Token, true, true), ["IDLE", "AUTH=XOAUTH2"]);
         for style in [MASTER, LoginStyle::VerifyThenXclient] {
-            assert_eq!(offered(style, true, false), ["IDLE"]);
-            assert_eq!(offered(style, false, true), ["IDLE", "AUTH=OAUTHBEARER", "AUTH=XOAUTH2"]);
+            // A client's certificate proves it, whatever control can.
+            assert_eq!(offered(style, true, false), ["IDLE", "AUTH=EXTERNAL"]);
+            assert_eq!(offered(style, false, true), ["IDLE", "AUTH=OAUTHBEARER", "AUTH=XOAUTH2", "AUTH=EXTERNAL"]);
         }
     }
 
