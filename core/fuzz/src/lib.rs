@@ -5,6 +5,8 @@
 
 mod backend;
 mod client;
+mod reception;
 
 pub use backend::hear_backend;
 pub use client::hear_client;
+pub use reception::hear_mail;

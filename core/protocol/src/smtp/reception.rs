@@ -5,8 +5,6 @@
 
 mod body;
 mod command;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

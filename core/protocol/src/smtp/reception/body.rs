@@ -44,6 +44,10 @@ impl Body {
 
     pub(super) fn advance(&mut self, input: &mut Input) -> Result<Part, Error> {
         loop {
+            // As much again is read for the client's sake, who is told at the end.
+            if self.octets > self.most.saturating_mul(2) {
+                return Err(Error::MessageTooLong);
+            }
             if self.ended {
                 input.consume(END);
                 return Ok(Part::End { too_large: self.too_large });
@@ -68,24 +72,20 @@ impl Body {
             if octets == 0 {
                 continue;
             }
-            if let Some(part) = self.give(octets, input)? {
+            if let Some(part) = self.give(octets, input) {
                 return Ok(part);
             }
         }
     }
 
     /// Gives out, or throws away.
-    fn give(&mut self, octets: usize, input: &mut Input) -> Result<Option<Part>, Error> {
+    fn give(&mut self, octets: usize, input: &mut Input) -> Option<Part> {
         self.octets = self.octets.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
         if self.octets <= self.most {
-            return Ok(Some(Part::Octets(octets)));
-        }
-        // As much again is read for the client's sake, who is told at the end.
-        if self.octets > self.most.saturating_mul(2) {
-            return Err(Error::MessageTooLong);
+            return Some(Part::Octets(octets));
         }
         input.consume(octets);
         let first = !std::mem::replace(&mut self.too_large, true);
-        Ok(first.then_some(Part::TooLarge))
+        first.then_some(Part::TooLarge)
     }
 }
