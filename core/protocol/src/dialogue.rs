@@ -222,6 +222,16 @@ pub enum Goal {
     Probe,
 }
 
+impl Goal {
+    /// Whether the login may go on: one that went from proxy to proxy too often goes in circles.
+    pub(crate) fn check_hops(&self) -> Result<(), Error> {
+        match self {
+            Self::Login(login) if login.client.ttl == 0 => Err(Error::TooManyHops),
+            Self::Login(_) | Self::Probe => Ok(()),
+        }
+    }
+}
+
 /// A login as the backend shall see it.
 #[derive(Debug)]
 pub struct LoginAtBackend {

@@ -30,6 +30,7 @@ pub mod sieve;
 pub mod smtp;
 mod strings;
 mod text;
+mod turns;
 mod xclient;
 
 pub use dialogue::{

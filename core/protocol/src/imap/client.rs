@@ -150,13 +150,6 @@ impl ImapClient {
         Ok(())
     }
 
-    fn check_hops(&self) -> Result<(), Error> {
-        match &self.goal {
-            Goal::Login(login) if login.client.ttl == 0 => Err(Error::TooManyHops),
-            _ => Ok(()),
-        }
-    }
-
     /// A tagged reply, of which there must be exactly the one that is awaited.
     fn answered(&mut self, answer: &Answer, input: &Input, out: &mut Vec<u8>) -> Outcome {
         match std::mem::replace(&mut self.state, State::Over) {
@@ -301,7 +294,7 @@ impl ImapClient {
 impl Client for ImapClient {
     fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<ClientStep, Error> {
         match &self.state {
-            State::Greeting => self.check_hops()?,
+            State::Greeting => self.goal.check_hops()?,
             State::Over | State::Securing => return Ok(ClientStep::More),
             State::Secured => self.ask(input, out),
             _ => {}

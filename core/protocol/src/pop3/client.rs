@@ -2,7 +2,8 @@
 
 use super::UTF8;
 use super::response::{Capabilities, Lines, Reply};
-use crate::sasl::{Answer, Credential, Mechanism, Responses};
+use crate::sasl::{Answer, Credential, Responses};
+use crate::turns::{self, Turn, Turns, write_auth, write_line};
 use crate::{
     Client, ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, Refusal, Secret, Success, xclient,
 };
@@ -84,12 +85,12 @@ impl Pop3Client {
                 self.state = State::Auth(responses);
                 match answer {
                     Answer::Ask(challenge) => return Ok(Some(ClientStep::Challenge(challenge))),
-                    Answer::Say(response) => write(out, &[response.expose()]),
+                    Answer::Say(response) => write_line(out, &[response.expose()]),
                 }
                 return Ok(None);
             }
             (State::User(Some(password)), Reply::Ok(_)) => {
-                write(out, &[b"PASS ", password.expose()]);
+                write_line(out, &[b"PASS ", password.expose()]);
                 State::Pass
             }
             (State::User(None), Reply::Ok(_)) => State::Pass,
@@ -121,7 +122,7 @@ impl Pop3Client {
     fn capable(&mut self, capabilities: Capabilities, out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
         self.state = match &self.goal {
             Goal::Probe => {
-                write(out, &[b"QUIT"]);
+                write_line(out, &[b"QUIT"]);
                 return Ok(Some(ClientStep::Probed(capabilities.into_words())));
             }
             Goal::Login(login) if login.replay.utf8 => ask(out, UTF8, State::Utf8(capabilities)),
@@ -137,7 +138,8 @@ impl Pop3Client {
             return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
         };
         if capabilities.takes(mechanism) {
-            self.state = auth(credential, mechanism, response, out);
+            let at_once = write_auth(mechanism, &response, MAX_AUTH, out);
+            self.state = State::Auth(Responses::single(credential, response, at_once));
             return Ok(None);
         }
         let Credential::Password(password) = credential else {
@@ -147,57 +149,46 @@ impl Pop3Client {
         if login.authzid.is_some() || !fits_in_a_line {
             return Err(Error::BackendLacks("SASL PLAIN"));
         }
-        write(out, &[b"USER ", login.name.as_str().as_bytes()]);
+        write_line(out, &[b"USER ", login.name.as_str().as_bytes()]);
         self.state = State::User(if capabilities.pipelining() {
-            write(out, &[b"PASS ", password.expose()]);
+            write_line(out, &[b"PASS ", password.expose()]);
             None
         } else {
             Some(password.clone())
         });
         Ok(None)
     }
+}
 
-    fn hops(&self) -> Result<(), Error> {
-        match &self.goal {
-            Goal::Login(login) if login.client.ttl == 0 => Err(Error::TooManyHops),
-            _ => Ok(()),
+impl Turns for Pop3Client {
+    fn goal(&self) -> &Goal {
+        &self.goal
+    }
+
+    fn turn(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<Turn, Error> {
+        match self.state {
+            State::Done(_) => Ok(Turn::Nothing),
+            State::Secured => {
+                self.state = self.begin(out);
+                Ok(Turn::Heard(None))
+            }
+            _ => match self.lines.next(input)? {
+                Some(line) => self.line(&line, out).map(Turn::Heard),
+                None => Ok(Turn::Nothing),
+            },
         }
     }
 }
 
 impl Client for Pop3Client {
     fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<ClientStep, Error> {
-        self.hops()?;
-        loop {
-            let sent = out.len();
-            let step = match self.state {
-                State::Done(_) => return Ok(ClientStep::More),
-                State::Secured => {
-                    self.state = self.begin(out);
-                    None
-                }
-                _ => match self.lines.next(input)? {
-                    Some(line) => self.line(&line, out)?,
-                    None => return Ok(ClientStep::More),
-                },
-            };
-            if matches!(step, Some(ClientStep::StartTls)) && !input.is_empty() {
-                return Err(Error::BytesBehindBackendStarttls);
-            }
-            let asked = out.len() > sent || matches!(step, Some(ClientStep::Challenge(_)));
-            if asked && !input.is_empty() {
-                return Err(Error::BackendProtocol("a reply before it was asked for"));
-            }
-            if let Some(step) = step {
-                return Ok(step);
-            }
-        }
+        turns::advance(self, input, out)
     }
 
     fn respond(&mut self, response: &Secret, out: &mut Vec<u8>) {
         if let State::Auth(responses) = &mut self.state {
             responses.responded();
-            write(out, &[response.expose()]);
+            write_line(out, &[response.expose()]);
         }
     }
 
@@ -237,34 +228,11 @@ fn forward(forward: Forward, client: &ClientInfo) -> Option<(&'static str, Strin
     }
 }
 
-fn auth(credential: &Credential, mechanism: Mechanism, response: Secret, out: &mut Vec<u8>) -> State {
-    const COMMAND: &[u8] = b"AUTH ";
-    let mechanism = mechanism.name().as_bytes();
-    let around = COMMAND.len().saturating_add(mechanism.len()).saturating_add(b" \r\n".len());
-    let at_once = response.expose().len().saturating_add(around) <= MAX_AUTH;
-    if at_once {
-        write(out, &[COMMAND, mechanism, b" ", response.expose()]);
-    } else {
-        write(out, &[COMMAND, mechanism]);
-    }
-    State::Auth(Responses::single(credential, response, at_once))
-}
-
 fn success(text: &[u8]) -> ClientStep {
     ClientStep::Success(Success { text: text.to_vec(), ..Success::default() })
 }
 
 fn ask(out: &mut Vec<u8>, line: &str, awaited: State) -> State {
-    write(out, &[line.as_bytes()]);
+    write_line(out, &[line.as_bytes()]);
     awaited
-}
-
-/// Writes a line. Room is made first: growing in between would leave a copy of a password behind unwiped.
-fn write(out: &mut Vec<u8>, parts: &[&[u8]]) {
-    let length = parts.iter().fold(b"\r\n".len(), |sum, part| sum.saturating_add(part.len()));
-    out.reserve(length);
-    for part in parts {
-        out.extend_from_slice(part);
-    }
-    out.extend_from_slice(b"\r\n");
 }

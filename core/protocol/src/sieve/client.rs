@@ -4,6 +4,7 @@ use super::capability::Capabilities;
 use super::response::{Done, Response, Responses};
 use super::words::is_quotable;
 use crate::sasl::{Answer, Credential, Mechanism, Responses as SaslResponses};
+use crate::turns::{self, Turn, Turns, write};
 use crate::{
     Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Refusal, Secret, Success, xclient,
 };
@@ -64,7 +65,7 @@ impl SieveClient {
                 self.state = State::Auth(responses);
                 match answer {
                     Answer::Ask(challenge) => return Ok(Some(ClientStep::Challenge(challenge))),
-                    Answer::Say(response) => write(b"", response.expose(), out),
+                    Answer::Say(response) => write_base64(b"", response.expose(), out),
                 }
                 return Ok(None);
             }
@@ -121,13 +122,6 @@ impl SieveClient {
         }
         Ok(None)
     }
-
-    fn hops(&self) -> Result<(), Error> {
-        match &self.goal {
-            Goal::Login(login) if login.client.ttl == 0 => Err(Error::TooManyHops),
-            _ => Ok(()),
-        }
-    }
 }
 
 fn success(text: Vec<u8>) -> ClientStep {
@@ -150,7 +144,7 @@ fn authenticate(
         // A password that its server cannot even hear is not the right one.
         return Ok(Err(if is_password { Refusal::Credentials } else { Refusal::Temporary }));
     }
-    write(&command(mechanism), response.expose(), out);
+    write_base64(&command(mechanism), response.expose(), out);
     Ok(Ok(SaslResponses::single(credential, response, true)))
 }
 
@@ -158,57 +152,50 @@ fn command(mechanism: Mechanism) -> Vec<u8> {
     format!("AUTHENTICATE \"{}\" ", mechanism.name()).into_bytes()
 }
 
-/// Writes a line that ends in a string of base64. Room is made first: growing in between would leave a copy of a password
-/// behind unwiped.
-fn write(before: &[u8], base64: &[u8], out: &mut Vec<u8>) {
-    let (opening, closing) = if is_quotable(base64) {
-        (b"\"".to_vec(), &b"\"\r\n"[..])
+/// Writes a line that ends in a string of base64.
+fn write_base64(before: &[u8], base64: &[u8], out: &mut Vec<u8>) {
+    if is_quotable(base64) {
+        write(out, &[before, b"\"", base64, b"\"\r\n"]);
     } else {
-        (format!("{{{}+}}\r\n", base64.len()).into_bytes(), &b"\r\n"[..])
-    };
-    let parts = [before, &opening, base64, closing];
-    out.reserve(parts.iter().fold(0, |sum, part| sum.saturating_add(part.len())));
-    for part in parts {
-        out.extend_from_slice(part);
+        write(out, &[before, format!("{{{}+}}\r\n", base64.len()).as_bytes(), base64, b"\r\n"]);
+    }
+}
+
+impl Turns for SieveClient {
+    fn goal(&self) -> &Goal {
+        &self.goal
+    }
+
+    fn turn(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<Turn, Error> {
+        match &mut self.state {
+            State::Done(_) => Ok(Turn::Nothing),
+            State::Proved(responses, text) => {
+                let text = std::mem::take(text);
+                let proved = responses.may_succeed();
+                self.state = State::Done(AUTH);
+                if proved { Ok(Turn::Heard(Some(success(text)))) } else { Err(Error::BackendProtocol(AUTH)) }
+            }
+            _ => match self.responses.next(input)? {
+                Some(response) => {
+                    let response = Response::parse(&response).ok_or(Error::BackendProtocol(self.phase()))?;
+                    self.response(response, out).map(Turn::Heard)
+                }
+                None => Ok(Turn::Nothing),
+            },
+        }
     }
 }
 
 impl Client for SieveClient {
     fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<ClientStep, Error> {
-        self.hops()?;
-        loop {
-            match &mut self.state {
-                State::Done(_) => return Ok(ClientStep::More),
-                State::Proved(responses, text) => {
-                    let text = std::mem::take(text);
-                    let proved = responses.may_succeed();
-                    self.state = State::Done(AUTH);
-                    return if proved { Ok(success(text)) } else { Err(Error::BackendProtocol(AUTH)) };
-                }
-                _ => {}
-            }
-            let sent = out.len();
-            let Some(response) = self.responses.next(input)? else { return Ok(ClientStep::More) };
-            let response = Response::parse(&response).ok_or(Error::BackendProtocol(self.phase()))?;
-            let step = self.response(response, out)?;
-            if matches!(step, Some(ClientStep::StartTls)) && !input.is_empty() {
-                return Err(Error::BytesBehindBackendStarttls);
-            }
-            let asked = out.len() > sent || matches!(step, Some(ClientStep::Challenge(_)));
-            if asked && !input.is_empty() {
-                return Err(Error::BackendProtocol("a reply before it was asked for"));
-            }
-            if let Some(step) = step {
-                return Ok(step);
-            }
-        }
+        turns::advance(self, input, out)
     }
 
     fn respond(&mut self, response: &Secret, out: &mut Vec<u8>) {
         match &mut self.state {
             State::Auth(responses) => {
                 responses.responded();
-                write(b"", response.expose(), out);
+                write_base64(b"", response.expose(), out);
             }
             // The backend has said all, and awaits no answer.
             State::Proved(responses, _) => responses.responded(),

@@ -12,6 +12,7 @@ use super::guard::Guard;
 use super::response::{Replies, Reply};
 use super::xclient;
 use crate::sasl::{Answer, Credential, Mechanism, Responses};
+use crate::turns::{self, Turn, Turns, write_auth, write_line};
 use crate::{Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Refusal, Secret, Success};
 
 /// Octets of an AUTH command with its initial response, CRLF included (RFC 4954, section 4); a longer response waits
@@ -80,7 +81,7 @@ impl SmtpClient {
                 self.state = State::Auth(responses);
                 match answer {
                     Answer::Ask(challenge) => return Ok(Some(ClientStep::Challenge(challenge))),
-                    Answer::Say(response) => write(out, &[response.expose()]),
+                    Answer::Say(response) => write_line(out, &[response.expose()]),
                 }
                 return Ok(None);
             }
@@ -101,7 +102,7 @@ impl SmtpClient {
             }
             Goal::Probe => PROBE.to_owned(),
         };
-        write(out, &[b"EHLO ", name.as_bytes()]);
+        write_line(out, &[b"EHLO ", name.as_bytes()]);
         State::Ehlo
     }
 
@@ -110,13 +111,13 @@ impl SmtpClient {
             if !capabilities.has("STARTTLS") {
                 return Err(Error::BackendLacks("STARTTLS"));
             }
-            write(out, &[b"STARTTLS"]);
+            write_line(out, &[b"STARTTLS"]);
             self.state = State::StartTls;
             return Ok(None);
         }
         self.state = match &self.goal {
             Goal::Probe => {
-                write(out, &[b"QUIT"]);
+                write_line(out, &[b"QUIT"]);
                 return Ok(Some(ClientStep::Probed(capabilities.into_lines())));
             }
             Goal::Login(login) if self.xclient => {
@@ -146,13 +147,6 @@ impl SmtpClient {
     fn success(&mut self, text: &[u8]) -> ClientStep {
         ClientStep::Success(Success { before: Vec::new(), text: text.to_vec(), guard: self.guard.take() })
     }
-
-    fn hops(&self) -> Result<(), Error> {
-        match &self.goal {
-            Goal::Login(login) if login.client.ttl == 0 => Err(Error::TooManyHops),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Begins the login; none: the backend cannot carry it.
@@ -164,7 +158,7 @@ fn authenticate(
 ) -> Result<Option<Responses>, Error> {
     let Some((mechanism, response)) = login.message(credential) else { return Ok(None) };
     if capabilities.takes(mechanism) {
-        let at_once = auth(mechanism, &response, out);
+        let at_once = write_auth(mechanism, &response, MAX_AUTH, out);
         return Ok(Some(Responses::single(credential, response, at_once)));
     }
     let Credential::Password(password) = credential else { return Ok(None) };
@@ -174,57 +168,39 @@ fn authenticate(
     if !capabilities.takes(Mechanism::Login) {
         return Err(Error::BackendLacks("AUTH PLAIN or LOGIN"));
     }
-    write(out, &[b"AUTH LOGIN"]);
+    write_line(out, &[b"AUTH LOGIN"]);
     Ok(Some(Responses::login(encoded(login.name.as_str().as_bytes()), encoded(password.expose()))))
 }
 
-/// Writes the command; true: the response went with it.
-fn auth(mechanism: Mechanism, response: &Secret, out: &mut Vec<u8>) -> bool {
-    const COMMAND: &[u8] = b"AUTH ";
-    let mechanism = mechanism.name().as_bytes();
-    let around = COMMAND.len().saturating_add(mechanism.len()).saturating_add(b" \r\n".len());
-    let at_once = response.expose().len().saturating_add(around) <= MAX_AUTH;
-    if at_once {
-        write(out, &[COMMAND, mechanism, b" ", response.expose()]);
-    } else {
-        write(out, &[COMMAND, mechanism]);
+impl Turns for SmtpClient {
+    fn goal(&self) -> &Goal {
+        &self.goal
     }
-    at_once
+
+    fn turn(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<Turn, Error> {
+        match self.state {
+            State::Done(_) => Ok(Turn::Nothing),
+            State::Secured => {
+                self.state = self.ehlo(out);
+                Ok(Turn::Heard(None))
+            }
+            _ => match self.replies.next(input, self.phase())? {
+                Some(reply) => self.reply(&reply, out).map(Turn::Heard),
+                None => Ok(Turn::Nothing),
+            },
+        }
+    }
 }
 
 impl Client for SmtpClient {
     fn advance(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<ClientStep, Error> {
-        self.hops()?;
-        loop {
-            let sent = out.len();
-            let step = match self.state {
-                State::Done(_) => return Ok(ClientStep::More),
-                State::Secured => {
-                    self.state = self.ehlo(out);
-                    None
-                }
-                _ => match self.replies.next(input, self.phase())? {
-                    Some(reply) => self.reply(&reply, out)?,
-                    None => return Ok(ClientStep::More),
-                },
-            };
-            if matches!(step, Some(ClientStep::StartTls)) && !input.is_empty() {
-                return Err(Error::BytesBehindBackendStarttls);
-            }
-            let asked = out.len() > sent || matches!(step, Some(ClientStep::Challenge(_)));
-            if asked && !input.is_empty() {
-                return Err(Error::BackendProtocol("a reply before it was asked for"));
-            }
-            if let Some(step) = step {
-                return Ok(step);
-            }
-        }
+        turns::advance(self, input, out)
     }
 
     fn respond(&mut self, response: &Secret, out: &mut Vec<u8>) {
         if let State::Auth(responses) = &mut self.state {
             responses.responded();
-            write(out, &[response.expose()]);
+            write_line(out, &[response.expose()]);
         }
     }
 
@@ -257,14 +233,4 @@ pub(super) fn address_literal(address: IpAddr) -> String {
 
 fn encoded(octets: &[u8]) -> Secret {
     Secret::new(Zeroizing::new(STANDARD.encode(octets)).as_bytes())
-}
-
-/// Writes a line. Room is made first: growing in between would leave a copy of a password behind unwiped.
-fn write(out: &mut Vec<u8>, parts: &[&[u8]]) {
-    let length = parts.iter().fold(b"\r\n".len(), |sum, part| sum.saturating_add(part.len()));
-    out.reserve(length);
-    for part in parts {
-        out.extend_from_slice(part);
-    }
-    out.extend_from_slice(b"\r\n");
 }
