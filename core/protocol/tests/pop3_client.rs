@@ -1,68 +1,17 @@
 //! POP3 backends, good and bad, before the client machine.
 
+#[path = "harness/backend.rs"]
+mod harness;
+
+use harness::{login, siti, slowly, talk};
 use proptest::prelude::*;
 use zproxy_protocol::pop3::Pop3;
 use zproxy_protocol::{
-    Client, ClientInfo, ClientSetting, ClientStep, Credential, Error, Forward, Goal, Input, LoginAtBackend, Name,
-    Protocol as _, Replay, Secret,
+    Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Name, Protocol as _,
 };
-
-fn login(name: &str, password: &str) -> LoginAtBackend {
-    LoginAtBackend {
-        name: Name::new(name.as_bytes()).unwrap(),
-        authzid: None,
-        credential: Some(Credential::Password(Secret::new(password.as_bytes()))),
-        forward: Forward::None,
-        client: ClientInfo {
-            address: "192.0.2.7:50123".parse().unwrap(),
-            local: "[2001:db8::1]:995".parse().unwrap(),
-            server_name: Some("mail.tgg.net.id".into()),
-            session_id: "a1b2".into(),
-            ttl: 3,
-        },
-        replay: Replay::default(),
-    }
-}
-
-fn siti() -> LoginAtBackend {
-    login("siti", "demo")
-}
 
 fn client(login: LoginAtBackend) -> Box<dyn Client> {
     Pop3.client(ClientSetting { starttls: false, goal: Goal::Login(Box::new(login)) })
-}
-
-/// One end of a conversation, or that there is none yet.
-type End = Result<String, Error>;
-
-fn show(step: ClientStep) -> String {
-    match step {
-        ClientStep::Success(success) => format!("success {}", success.text.escape_ascii()),
-        ClientStep::Refused(refusal) => format!("{refusal:?}"),
-        ClientStep::Probed(words) => format!("probed {}", words.join(" ")),
-        ClientStep::More => "more".into(),
-        ClientStep::StartTls => "stls".into(),
-        ClientStep::Challenge(challenge) => format!("{challenge:?}"),
-    }
-}
-
-/// Says each line of the backend when the machine is silent; returns what the machine said, an answer a `/`.
-fn talk(client: &mut dyn Client, backend: &[&str]) -> (String, End) {
-    let (mut input, mut said) = (Input::new(), String::new());
-    let mut end = Ok("more".into());
-    for line in backend {
-        input.extend(line.as_bytes());
-        let mut out = Vec::new();
-        end = client.advance(&mut input, &mut out).map(show);
-        said += &String::from_utf8(out).unwrap().replace("\r\n", ";");
-        said.push('/');
-        match end.as_deref() {
-            Ok("more") => {}
-            Ok("stls") => client.secured(),
-            _ => break,
-        }
-    }
-    (said, end)
 }
 
 const PLAIN: &str = "+OK\r\nSASL PLAIN\r\n.\r\n";
@@ -181,7 +130,7 @@ fn a_probe_learns_the_words_and_says_goodbye() {
     let (said, end) = talk(&mut *client, &["+OK\r\n", "+OK\r\n", "", capabilities]);
     assert_eq!(
         (said.as_str(), end),
-        ("STLS;//CAPA;/QUIT;/", Ok("probed TOP SASL EXPIRE UTF8 AUTH=PLAIN AUTH=LOGIN".into()))
+        ("STLS;//CAPA;/QUIT;/", Ok("probed TOP,SASL,EXPIRE,UTF8,AUTH=PLAIN,AUTH=LOGIN".into()))
     );
     let mut client = Pop3.client(ClientSetting { starttls: false, goal: Goal::Probe });
     assert_eq!(talk(&mut *client, &["+OK\r\n", "-ERR\r\n"]), ("CAPA;/QUIT;/".into(), Ok("probed ".into())));
@@ -265,34 +214,14 @@ fn what_is_awaited_has_a_name() {
     }
 }
 
-/// Each answer in pieces of `size` octets: an answer is sent when it is asked for, however slowly.
-fn slowly(backend: &[&str], size: usize) -> (String, End) {
-    let mut client = client(siti());
-    let mut said = String::new();
-    let mut end = Ok("more".into());
-    for answer in backend {
-        let mut input = Input::new();
-        for piece in answer.as_bytes().chunks(size) {
-            input.extend(piece);
-            let mut out = Vec::new();
-            end = client.advance(&mut input, &mut out).map(show);
-            said += &String::from_utf8(out).unwrap();
-            if end.as_deref() != Ok("more") {
-                return (said, end);
-            }
-        }
-    }
-    (said, end)
-}
-
 #[test]
 fn an_answer_is_the_same_however_it_is_split() {
     for login in [PLAIN, NOTHING] {
         let backend = ["+OK ready\r\n", login, "+OK\r\n", "+OK in\r\n"];
-        let whole = slowly(&backend, usize::MAX);
+        let whole = slowly(&mut *client(siti()), &backend, usize::MAX);
         assert!(whole.1.as_ref().is_ok_and(|end| end.starts_with("success")));
         for size in 1..30 {
-            assert_eq!(slowly(&backend, size), whole);
+            assert_eq!(slowly(&mut *client(siti()), &backend, size), whole);
         }
     }
 }

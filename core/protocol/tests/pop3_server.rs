@@ -1,76 +1,19 @@
 //! POP3 clients, good and bad, before the server machine.
 
+#[path = "harness/client.rs"]
+mod harness;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use harness::{MAX_COMMAND, MAX_RESPONSE, Talk, setting};
 use proptest::prelude::*;
 use zproxy_protocol::pop3::Pop3;
-use zproxy_protocol::{
-    Credential, Error, Input, LoginOffer, Protocol as _, Refusal, Server, ServerSetting, Step, Success, Then,
-};
-
-const MAX_COMMAND: usize = 255;
-const MAX_RESPONSE: usize = 9000;
-
-fn setting(login: LoginOffer, shared: &[&str]) -> ServerSetting {
-    ServerSetting {
-        hostname: Arc::from("mail.tgg.net.id"),
-        login,
-        shared: shared.iter().map(|&word| word.to_owned()).collect(),
-        passwords: true,
-        certificate: false,
-        bad_commands: 2,
-        max_command: MAX_COMMAND,
-        max_response: MAX_RESPONSE,
-    }
-}
-
-/// A conversation: what was sent, and what the machine asked of the session. A login is refused, so that it goes on.
-#[derive(Debug, Default, PartialEq)]
-struct Talk {
-    sent: String,
-    steps: Vec<String>,
-    end: Option<Error>,
-    rest: usize,
-}
+use zproxy_protocol::{Error, Input, LoginOffer, Protocol as _, Refusal, ServerSetting, Step, Success, Then};
 
 fn talk<'a>(setting: ServerSetting, pieces: impl IntoIterator<Item = &'a [u8]>) -> Talk {
-    let mut server = Pop3.server(setting);
-    let (mut input, mut out, mut talk) = (Input::new(), Vec::new(), Talk::default());
-    for piece in pieces {
-        input.extend(piece);
-        while talk.end.is_none() && step(&mut *server, &mut input, &mut out, &mut talk) {}
-    }
-    talk.rest = input.len();
-    talk.sent = String::from_utf8(out).unwrap();
-    talk
-}
-
-fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mut Talk) -> bool {
-    match server.advance(input, out) {
-        Ok(Step::More) => return false,
-        Ok(Step::Login(login)) => {
-            let authzid = login.authzid.as_ref().map_or("", |name| name.as_str());
-            let Credential::Password(password) = &login.credential else { panic!("no password: {login:?}") };
-            let password = String::from_utf8_lossy(password.expose()).into_owned();
-            let utf8 = if login.replay.utf8 { " utf8" } else { "" };
-            talk.steps.push(format!(
-                "{} {authzid}|{}|{password}{utf8}",
-                login.mechanism,
-                login.name.as_ref().unwrap().as_str()
-            ));
-            server.refuse(&Refusal::Credentials, Then::TryAgain, out);
-        }
-        Ok(step @ (Step::Abandoned | Step::Response(_))) => panic!("nothing was asked: {step:?}"),
-        Ok(Step::Goodbye) => talk.steps.push("goodbye".into()),
-        Ok(Step::StartTls) => {
-            talk.steps.push("stls".into());
-            server.secured(false);
-        }
-        Err(error) => talk.end = Some(error),
-    }
-    true
+    harness::talk(&Pop3, setting, pieces)
 }
 
 fn plainly(said: &str) -> Talk {
@@ -173,7 +116,7 @@ fn tls_forgets_what_was_said_before_it() {
     let pieces =
         [&b"USER siti\r\nUTF8\r\nSTLS\r\n"[..], b"PASS demo\r\nSTLS\r\nCAPA\r\n", b"AUTH PLAIN AHNpdGkAZGVtbw==\r\n"];
     let talk = talk(setting(LoginOffer::NowOrAfterTls, &["UTF8"]), pieces);
-    assert_eq!(talk.steps, ["stls", "PLAIN |siti|demo"]);
+    assert_eq!(talk.steps, ["starttls", "PLAIN |siti|demo"]);
     assert!(talk.sent.contains("now.\r\n-ERR say USER first\r\n-ERR TLS is not offered here\r\n+OK\r\nUSER\r\n"));
 }
 

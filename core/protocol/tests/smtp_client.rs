@@ -1,32 +1,14 @@
 //! SMTP backends, good and bad, before the client machine.
 
+#[path = "harness/backend.rs"]
+mod harness;
+
+use harness::{login, siti, slowly, talk};
 use proptest::prelude::*;
-use zproxy_protocol::smtp::{Guard, Submission};
+use zproxy_protocol::smtp::Submission;
 use zproxy_protocol::{
-    Client, ClientInfo, ClientSetting, ClientStep, Credential, Error, Forward, Goal, Input, LoginAtBackend, Name,
-    Protocol as _, Replay, Secret,
+    Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Name, Protocol as _,
 };
-
-fn login(name: &str, password: &str) -> LoginAtBackend {
-    LoginAtBackend {
-        name: Name::new(name.as_bytes()).unwrap(),
-        authzid: None,
-        credential: Some(Credential::Password(Secret::new(password.as_bytes()))),
-        forward: Forward::None,
-        client: ClientInfo {
-            address: "192.0.2.7:50123".parse().unwrap(),
-            local: "[2001:db8::1]:587".parse().unwrap(),
-            server_name: Some("mail.tgg.net.id".into()),
-            session_id: "a1b2".into(),
-            ttl: 3,
-        },
-        replay: Replay { ehlo: Some("laptop".into()), ..Replay::default() },
-    }
-}
-
-fn siti() -> LoginAtBackend {
-    login("siti", "demo")
-}
 
 fn client(login: LoginAtBackend) -> Box<dyn Client> {
     Submission.client(ClientSetting { starttls: false, goal: Goal::Login(Box::new(login)) })
@@ -34,46 +16,6 @@ fn client(login: LoginAtBackend) -> Box<dyn Client> {
 
 fn xclient(login: LoginAtBackend) -> Box<dyn Client> {
     client(LoginAtBackend { forward: Forward::Xclient, ..login })
-}
-
-/// One end of a conversation, or that there is none yet.
-type End = Result<String, Error>;
-
-fn show(step: ClientStep) -> String {
-    match step {
-        ClientStep::Success(success) => {
-            let guard = match success.guard {
-                None => "",
-                Some(guard) if guard == Guard::new(true) => " guarded with chunks",
-                Some(_) => " guarded",
-            };
-            format!("success {}{guard}", success.text.escape_ascii())
-        }
-        ClientStep::Refused(refusal) => format!("{refusal:?}"),
-        ClientStep::Probed(words) => format!("probed {}", words.join(",")),
-        ClientStep::More => "more".into(),
-        ClientStep::StartTls => "starttls".into(),
-        ClientStep::Challenge(challenge) => format!("{challenge:?}"),
-    }
-}
-
-/// Says each line of the backend when the machine is silent; returns what the machine said, an answer a `/`.
-fn talk(client: &mut dyn Client, backend: &[&str]) -> (String, End) {
-    let (mut input, mut said) = (Input::new(), String::new());
-    let mut end = Ok("more".into());
-    for line in backend {
-        input.extend(line.as_bytes());
-        let mut out = Vec::new();
-        end = client.advance(&mut input, &mut out).map(show);
-        said += &String::from_utf8(out).unwrap().replace("\r\n", ";");
-        said.push('/');
-        match end.as_deref() {
-            Ok("more") => {}
-            Ok("starttls") => client.secured(),
-            _ => break,
-        }
-    }
-    (said, end)
 }
 
 const HI: &str = "220 mx ESMTP\r\n";
@@ -178,7 +120,7 @@ fn there_is_no_way_round_tls() {
 #[test]
 fn the_client_is_told_by_xclient_and_what_the_backend_can_do_is_asked_again() {
     let (said, end) = talk(&mut *xclient(siti()), &[HI, POSTFIX, HI, LOGIN, "334 x\r\n", "334 x\r\n", "235 in\r\n"]);
-    let line = "XCLIENT PROTO=ESMTP HELO=laptop PORT=50123 DESTADDR=IPV6:2001:db8::1 DESTPORT=587 NAME=[UNAVAILABLE] \
+    let line = "XCLIENT PROTO=ESMTP HELO=laptop PORT=50123 DESTADDR=IPV6:2001:db8::1 DESTPORT=995 NAME=[UNAVAILABLE] \
         ADDR=192.0.2.7";
     assert_eq!(said, format!("EHLO laptop;/{line};/EHLO laptop;/AUTH LOGIN;/c2l0aQ==;/ZGVtbw==;//"));
     assert_eq!(end, Ok("success in".into()));
@@ -315,35 +257,15 @@ fn what_is_awaited_has_a_name() {
     }
 }
 
-/// Each answer in pieces of `size` octets: an answer is sent when it is asked for, however slowly.
-fn slowly(backend: &[&str], size: usize) -> (String, End) {
-    let mut client = xclient(siti());
-    let mut said = String::new();
-    let mut end = Ok("more".into());
-    for answer in backend {
-        let mut input = Input::new();
-        for piece in answer.as_bytes().chunks(size) {
-            input.extend(piece);
-            let mut out = Vec::new();
-            end = client.advance(&mut input, &mut out).map(show);
-            said += &String::from_utf8(out).unwrap();
-            if end.as_deref() != Ok("more") {
-                return (said, end);
-            }
-        }
-    }
-    (said, end)
-}
-
 #[test]
 fn an_answer_is_the_same_however_it_is_split() {
     let plain = [HI, POSTFIX, "220-again\r\n220 mx\r\n", PLAIN, "235-you are\r\n235 in\r\n"];
     let login = [HI, POSTFIX, HI, LOGIN, "334 x\r\n", "334 y\r\n", "535 5.7.8 no\r\n"];
     for backend in [&plain[..], &login] {
-        let whole = slowly(backend, usize::MAX);
+        let whole = slowly(&mut *xclient(siti()), backend, usize::MAX);
         assert!(whole.1.as_ref().is_ok_and(|end| end != "more"), "{whole:?}");
         for size in 1..60 {
-            assert_eq!(slowly(backend, size), whole);
+            assert_eq!(slowly(&mut *xclient(siti()), backend, size), whole);
         }
     }
 }

@@ -59,7 +59,9 @@ fn step(server: &mut dyn Server, input: &mut Input, out: &mut Vec<u8>, talk: &mu
             let Credential::Password(password) = &login.credential else { panic!("no password: {login:?}") };
             let password = String::from_utf8_lossy(password.expose()).into_owned();
             let name = login.name.as_ref().map_or("", |name| name.as_str());
-            talk.steps.push(format!("{} {authzid}|{name}|{password}", login.mechanism));
+            let utf8 = if login.replay.utf8 { " utf8" } else { "" };
+            let ehlo = login.replay.ehlo.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            talk.steps.push(format!("{} {authzid}|{name}|{password}{utf8}{ehlo}", login.mechanism));
             server.refuse(&Refusal::Credentials, Then::TryAgain, out);
         }
         Ok(step @ (Step::Abandoned | Step::Response(_))) => panic!("no login is relayed: {step:?}"),
