@@ -120,6 +120,14 @@ def test_the_account_is_who_logged_in_and_the_backend_hears_the_scripts_name(
     assert visitor.zproxy.record_from(visitor.address)["account"] == "b.santoso@tgg.net.id"
 
 
+def test_a_password_of_the_script_that_the_backend_refuses_is_not_the_clients_fault(
+    visitor: Visitor, script: AuthScript, mailboxes: dict[str, MailboxServer]
+) -> None:
+    script.answer = lambda _: lives_at(mailboxes["mbox-1"].address, 143, password="of last year")
+    assert refusal(visitor, SITI, FRONT_DOOR) == LATER
+    assert "that auth_http gave" in visitor.zproxy.refusal_of(visitor.address)["error"]
+
+
 def test_nobody_acts_as_another(visitor: Visitor, script: AuthScript, mailboxes: dict[str, MailboxServer]) -> None:
     before = {name: len(logins(server)) for name, server in mailboxes.items()}
     client = visitor.imap(WAYS["IMAPS"])

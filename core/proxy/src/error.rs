@@ -88,6 +88,11 @@ pub enum Error {
     /// The operating system has no descriptor or memory left for a connection to the backend.
     #[error("no room for a connection to a backend ({0}): raise the limit of open files, or add an edge")]
     Exhausted(Box<str>),
+    /// The backend refused the password that the client's verifier gave in place of the client's own.
+    #[error(
+        "backend refused the password that auth_http gave for this login: mend Auth-User or Auth-Pass of its answer"
+    )]
+    GivenPasswordRefused,
     /// No byte either way for longer than allowed.
     #[error("idle for too long")]
     Idle,
@@ -231,6 +236,7 @@ impl Error {
             | Self::ClientTimeout(_)
             | Self::ClientTls(_)
             | Self::Exhausted(_)
+            | Self::GivenPasswordRefused
             | Self::Idle
             | Self::Kicked
             | Self::LookupFailed(_)
@@ -264,6 +270,7 @@ impl Error {
             | Self::AuthzidRefused
             | Self::BackendIsUs(_)
             | Self::Exhausted(_)
+            | Self::GivenPasswordRefused
             | Self::Idle
             | Self::Kicked
             | Self::LookupFailed(_)

@@ -102,7 +102,7 @@ impl Attempt<'_> {
                     error
                 }
             };
-            if resolved.style(&candidate.endpoint).needs_proof() {
+            if resolved.proved.is_some() {
                 self.alarm(&error, candidate);
             }
             if !error.another_backend_may_help() || relay.has_asked() {
@@ -159,8 +159,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// A login that came to its end, and not to success. A master user's is not the client's fault, and still says nothing
-    /// against the backend: else a client whose mailbox is missing there could have it ejected.
+    /// A login that came to its end, and not to success. A master user's, or one by a password that is not the client's
+    /// own, is not the client's fault, and still says nothing against the backend: else a client whose mailbox is missing
+    /// there could have it ejected.
     fn refused(&self, end: ClientStep, candidate: &Candidate, resolved: &Resolved) -> Error {
         let error = match end {
             ClientStep::Refused(Refusal::Cannot) => Error::BackendLacksMechanism,
@@ -178,6 +179,7 @@ impl Attempt<'_> {
                 let name = self.master(&candidate.endpoint).map_or("", |master| &master.name);
                 Error::MasterRefused(name.into())
             }
+            (_, Error::WrongPassword) if resolved.goes_by_given_password() => Error::GivenPasswordRefused,
             (_, error) => error,
         }
     }
@@ -185,7 +187,7 @@ impl Attempt<'_> {
     /// A backend that shall believe us and does not concerns the operator: told of at growing distances, and counted.
     fn alarm(&self, error: &Error, candidate: &Candidate) {
         let mistrusts = match error {
-            Error::MasterRefused(_) => true,
+            Error::GivenPasswordRefused | Error::MasterRefused(_) => true,
             Error::BackendProtocol { source, .. } => matches!(source, zproxy_protocol::Error::BackendLacks(_)),
             _ => false,
         };

@@ -45,6 +45,11 @@ impl Resolved {
         self.other.as_ref().unwrap_or(&self.own)
     }
 
+    /// Whether its verifier gave the password that the backend shall hear.
+    pub(super) fn goes_by_given_password(&self) -> bool {
+        self.proved.as_ref().is_some_and(|proved| proved.password.is_some())
+    }
+
     /// How it is logged in at an endpoint.
     pub(super) fn style(&self, endpoint: &Endpoint) -> LoginStyle {
         self.target().login_style.unwrap_or(endpoint.login_style)
