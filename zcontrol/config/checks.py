@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from zcontrol.address import is_dns_name, is_loopback, parse_host, parse_host_port
 from zcontrol.config.checks_auth_http import check_auth_http
 from zcontrol.config.checks_nginx_lookup import check_nginx_lookup
+from zcontrol.config.checks_shared import check_ca_file, check_positive
 from zcontrol.config.checks_verify import check_verify, verifies
 from zcontrol.fault import Fault, shown
 from zcontrol.pool.rules import check_pool
@@ -125,11 +126,8 @@ def _check_ldap(ldap: config_pb2.LdapDirectory) -> Iterator[Fault]:
     if ldap.filter and not (ldap.filter.startswith("(") and ldap.filter.count("(") == ldap.filter.count(")")):
         problem = "not an LDAP filter; write e.g. (objectClass=inetOrgPerson)"
         yield Fault(path="filter", found=shown(ldap.filter), problem=problem)
-    if ldap.ca_file and not Path(ldap.ca_file).is_file():
-        yield Fault(path="ca_file", found=shown(ldap.ca_file), problem="no such file; name a PEM bundle")
-    if ldap.timeout.ToMilliseconds() <= 0:
-        found = _shown(ldap.timeout)
-        yield Fault(path="timeout", found=found, problem='must be more than nothing; write e.g. "2s"')
+    yield from check_ca_file(ldap.ca_file)
+    yield from check_positive("timeout", ldap.timeout, example="2s")
 
 
 def _any_plain(urls: Iterable[str]) -> bool:
@@ -203,9 +201,7 @@ def _check_cache(cache: config_pb2.Cache) -> Iterator[Fault]:
         mend = 'it seals routes in memcached; make one with `openssl rand -hex 32`, "${NAME}" takes it from there'
         yield Fault(path="cache.seal_key", problem=f"{what}: {mend}")
     for name in ("timeout", "soft_ttl", "hard_ttl", "negative_ttl"):
-        if getattr(cache, name).ToMilliseconds() <= 0:
-            found = _shown(getattr(cache, name))
-            yield Fault(path=f"cache.{name}", found=found, problem='must be more than nothing; write e.g. "10m"')
+        yield from check_positive(f"cache.{name}", getattr(cache, name), example="10m")
     if cache.soft_ttl.ToMilliseconds() > cache.hard_ttl.ToMilliseconds():
         problem = f"shorter than soft_ttl, which is {_shown(cache.soft_ttl)}; write a longer one"
         yield Fault(path="cache.hard_ttl", found=_shown(cache.hard_ttl), problem=problem)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zcontrol.address import is_loopback_url, parse_host
+from zcontrol.config.checks_shared import check_ca_file, check_positive
 from zcontrol.fault import Fault, shown
 from zcontrol.v1 import config_pb2
 
@@ -24,11 +24,8 @@ def check_auth_http(source: config_pb2.AuthHttpDirectory) -> Iterator[Fault]:
     for index, url in enumerate(source.urls):
         if problem := _url_problem(url, clear_passwords=verify and not source.plaintext_ok):
             yield Fault(path=f"urls[{index}]", found=shown(url), problem=problem)
-    if source.ca_file and not Path(source.ca_file).is_file():
-        yield Fault(path="ca_file", found=shown(source.ca_file), problem="no such file; name a PEM bundle")
-    if source.timeout.ToMilliseconds() <= 0:
-        found = shown(source.timeout.ToJsonString())
-        yield Fault(path="timeout", found=found, problem='must be more than nothing; write e.g. "2s"')
+    yield from check_ca_file(source.ca_file)
+    yield from check_positive("timeout", source.timeout, example="2s")
     yield from _check_headers(source.headers)
     yield from _check_homes(source.homes.items())
     yield from _check_modes(source, verify=verify)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zcontrol.address import is_loopback_url, parse_host
+from zcontrol.config.checks_shared import check_ca_file, check_positive
 from zcontrol.errors import OAuthKeysError
 from zcontrol.fault import Fault, shown
 
@@ -30,11 +31,8 @@ def check_oauth(oauth: config_pb2.VerifyOAuth) -> Iterator[Fault]:
         if name not in ALGORITHMS:
             problem = f"not a signature that we take; write some of {', '.join(ALGORITHMS)}"
             yield Fault(path=f"algorithms[{index}]", found=shown(name), problem=problem)
-    if oauth.ca_file and not Path(oauth.ca_file).is_file():
-        yield Fault(path="ca_file", found=shown(oauth.ca_file), problem="no such file; name a PEM bundle")
-    if oauth.timeout.ToMilliseconds() <= 0:
-        found = shown(oauth.timeout.ToJsonString())
-        yield Fault(path="timeout", found=found, problem='must be more than nothing; write e.g. "3s"')
+    yield from check_ca_file(oauth.ca_file)
+    yield from check_positive("timeout", oauth.timeout, example="3s")
     if not 0 <= oauth.leeway.ToMilliseconds() <= LONGEST_LEEWAY_MS:
         found = shown(oauth.leeway.ToJsonString())
         yield Fault(path="leeway", found=found, problem='lets expired tokens in; write at most "5m"')

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from zcontrol.address import is_loopback_url
 from zcontrol.config.checks_oauth import check_oauth
-from zcontrol.fault import Fault, shown
+from zcontrol.config.checks_shared import check_positive
+from zcontrol.fault import Fault
 from zcontrol.v1 import config_pb2
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ def _check_ldap(binds: config_pb2.VerifyLdap, directory: config_pb2.Directory) -
     if binds.connections > MOST_CONNECTIONS:
         found = str(binds.connections)
         yield Fault(path="connections", found=found, problem=f"a thread each; write at most {MOST_CONNECTIONS}")
-    if binds.timeout.ToMilliseconds() <= 0:
-        found = shown(binds.timeout.ToJsonString())
-        yield Fault(path="timeout", found=found, problem='must be more than nothing; write e.g. "3s"')
+    yield from check_positive("timeout", binds.timeout, example="3s")
 
 
 def _in_clear(url: str, ldap: config_pb2.LdapDirectory) -> bool:
