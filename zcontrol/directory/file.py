@@ -10,6 +10,7 @@ import structlog
 from zcontrol.directory.accounts_file import read_accounts
 from zcontrol.directory.base import Change, Directory, Found, Outcome
 from zcontrol.errors import DirectoryError, DirectoryFileError
+from zcontrol.file_state import file_state
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +27,7 @@ class FileDirectory(Directory):
         Where it takes the place of a directory of the same file, a bad file keeps that one's accounts in force.
         """
         self.path: Final = Path(path)
-        self._seen = _state(self.path)
+        self._seen = file_state(self.path)
         same = before if before and before.path == self.path else None
         try:
             self.accounts = read_accounts(self.path)
@@ -64,7 +65,7 @@ class FileDirectory(Directory):
 
     async def reload(self) -> Change | None:
         """Load the file if it is not the one that was loaded last; none: nothing is different."""
-        state = _state(self.path)
+        state = file_state(self.path)
         if state == self._seen:
             return None
         # Also when it turns out bad: it is told once, and read again when it changes again.
@@ -85,15 +86,6 @@ class FileDirectory(Directory):
 
 def _warn(error: DirectoryFileError) -> None:
     log.warning("the directory file is bad, the accounts before stay in force: mend it", reason=str(error))
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    """What a changed file does not share with the one before, also when it was moved into place."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _difference(old: dict[str, Found], new: dict[str, Found]) -> Change | None:

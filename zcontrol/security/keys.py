@@ -11,6 +11,7 @@ from typing import Final, final
 import structlog
 
 from zcontrol.errors import OAuthKeysError, OAuthUnavailableError
+from zcontrol.file_state import file_state
 from zcontrol.security.endpoint import Endpoint
 from zcontrol.security.jwks import Key, choose, parse_keys
 
@@ -51,7 +52,7 @@ class FileKeys(Keys):
         self._path: Final = Path(path)
         self._monotonic = monotonic
         self._looked = monotonic()
-        self._seen = _state(self._path)
+        self._seen = file_state(self._path)
         self._keys = _read(self._path)
         self._generation = 0
 
@@ -77,7 +78,7 @@ class FileKeys(Keys):
         return choose(self._keys, kid, algorithm)
 
     def _look(self) -> None:
-        state = _state(self._path)
+        state = file_state(self._path)
         if state == self._seen:
             return
         # Also when it turns out bad: it is told once, and read again when it changes again.
@@ -180,15 +181,6 @@ def _read(path: Path) -> tuple[Key, ...]:
         raise OAuthKeysError(f"{path}: {error.strerror}: {mend}") from error
     except OAuthKeysError as error:
         raise OAuthKeysError(f"{path}: {error}") from error
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    """What a changed file does not share with the one before, also when it was moved into place."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 # A file is looked at once in so long, not at each login.
