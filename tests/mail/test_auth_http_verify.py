@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import imaplib
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from servers.auth_script import auth_script, lives_at, undone
-from servers.clients import WAYS, Visitor
+from servers.auth_script import LATER, WRONG, auth_script, lives_at, undone
+from servers.clients import WAYS
 from servers.dovecot import login_from, logins
-from servers.waiting import until
-from servers.zproxy import HOMES, two_mailboxes
+from servers.zproxy import HOMES
 from zcontrol.demo.accounts import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from servers.auth_script import AuthScript, Headers
-    from servers.certificates import Authority
-    from servers.zproxy import StartZproxy
+    from servers.auth_script import AuthScript, Headers, VisitByScript
+    from servers.clients import Visitor
     from zcontrol.demo.dovecot import MailboxServer
 
 SITI, BUDI = "siti@tgg.net.id", "budi@tgg.net.id"
 # What people type, and no mailbox server knows.
 FRONT_DOOR = "pintu%depan \u00e9"
-WRONG = "[AUTHENTICATIONFAILED] Authentication failed."
-LATER = "[UNAVAILABLE] Temporary failure, try again later."
 
 
 @pytest.fixture
@@ -46,21 +40,8 @@ def script(mailboxes: dict[str, MailboxServer]) -> Iterator[AuthScript]:
 
 
 @pytest.fixture
-def visitor(
-    start_zproxy: StartZproxy,
-    tmp_path: Path,
-    authority: Authority,
-    mailboxes: dict[str, MailboxServer],
-    script: AuthScript,
-) -> Visitor:
-    config = two_mailboxes(tmp_path, authority, mailboxes)
-    config["directory"] = {"auth_http": {"urls": [script.url], "mode": "verify", "timeout": "1s"}}
-    zproxy = start_zproxy(config)
-    early = Visitor(zproxy=zproxy, context=authority.client_context())
-    # It is ready before its edge is connected to its control.
-    until(lambda: refusal(early, SITI, "too early") == WRONG)
-    script.asked.clear()
-    return Visitor(zproxy=zproxy, context=early.context)
+def visitor(visit_by_script: VisitByScript, script: AuthScript) -> Visitor:
+    return visit_by_script(script, mode="verify")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -83,13 +64,13 @@ def test_each_login_is_asked_about_and_nothing_is_remembered(visitor: Visitor, s
     assert script.users == [SITI] * 3
     script.stop()
     # Not even for who was let in a moment ago.
-    assert refusal(visitor, SITI, FRONT_DOOR) == LATER
+    assert visitor.refusal(SITI, FRONT_DOOR) == LATER
 
 
 def test_a_wrong_password_and_an_unknown_name_are_told_alike(visitor: Visitor, script: AuthScript) -> None:
-    assert refusal(visitor, SITI, "wrong") == refusal(visitor, "nobody@tgg.net.id", "wrong") == WRONG
+    assert visitor.refusal(SITI, "wrong") == visitor.refusal("nobody@tgg.net.id", "wrong") == WRONG
     # Nor does the password behind the front door open it.
-    assert refusal(visitor, SITI, PASSWORD) == WRONG
+    assert visitor.refusal(SITI, PASSWORD) == WRONG
     assert script.users == [SITI, "nobody@tgg.net.id", SITI]
 
 
@@ -108,7 +89,7 @@ def test_an_answer_that_does_not_speak_of_the_password_is_never_a_wrong_one(
     answer: Headers, visitor: Visitor, script: AuthScript
 ) -> None:
     script.answer = lambda _: answer
-    assert refusal(visitor, SITI, FRONT_DOOR) == LATER
+    assert visitor.refusal(SITI, FRONT_DOOR) == LATER
 
 
 def test_the_account_is_who_logged_in_and_the_backend_hears_the_scripts_name(
@@ -117,23 +98,22 @@ def test_the_account_is_who_logged_in_and_the_backend_hears_the_scripts_name(
     script.answer = lambda _: lives_at(mailboxes["mbox-2"].address, 143, user=BUDI, password=PASSWORD)
     read_first(visitor, "IMAPS", "b.santoso@tgg.net.id")
     assert login_from(mailboxes["mbox-2"], visitor.address).user == BUDI
-    assert visitor.zproxy.record_from(visitor.address)["account"] == "b.santoso@tgg.net.id"
+    record = visitor.zproxy.record_from(visitor.address)
+    assert (record["account"], record["verified"]) == ("b.santoso@tgg.net.id", "password")
 
 
 def test_a_password_of_the_script_that_the_backend_refuses_is_not_the_clients_fault(
     visitor: Visitor, script: AuthScript, mailboxes: dict[str, MailboxServer]
 ) -> None:
     script.answer = lambda _: lives_at(mailboxes["mbox-1"].address, 143, password="of last year")
-    assert refusal(visitor, SITI, FRONT_DOOR) == LATER
+    assert visitor.refusal(SITI, FRONT_DOOR) == LATER
     assert "that auth_http gave" in visitor.zproxy.refusal_of(visitor.address)["error"]
 
 
 def test_nobody_acts_as_another(visitor: Visitor, script: AuthScript, mailboxes: dict[str, MailboxServer]) -> None:
     before = {name: len(logins(server)) for name, server in mailboxes.items()}
-    client = visitor.imap(WAYS["IMAPS"])
-    with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
-        client.authenticate("PLAIN", lambda _: f"{BUDI}\0{SITI}\0{FRONT_DOOR}".encode())
-    client.shutdown()
+    assert visitor.refusal(SITI, FRONT_DOOR, authzid=BUDI) == WRONG
+    assert visitor.refusal(f"{SITI}*{BUDI}", FRONT_DOOR) == WRONG
     assert {name: len(logins(server)) for name, server in mailboxes.items()} == before
     assert script.users in ([], [SITI])
 
@@ -152,12 +132,3 @@ def read_first(visitor: Visitor, way: str, name: str) -> str:
         lines = client.retr(1)[1]
         client.quit()
         return b"\n".join(lines).decode()
-
-
-def refusal(visitor: Visitor, account: str, password: str) -> str:
-    """What somebody is told who should not be let in."""
-    client = visitor.imap(WAYS["IMAPS"])
-    with pytest.raises(imaplib.IMAP4.error) as caught:
-        client.authenticate("PLAIN", lambda _: f"\0{account}\0{password}".encode())
-    client.shutdown()
-    return str(caught.value.args[0])

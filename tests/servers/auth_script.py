@@ -5,16 +5,28 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 from urllib.parse import unquote_to_bytes
 
+import pytest
+
+from servers.clients import Visitor
+from servers.waiting import until
+from servers.zproxy import two_mailboxes
 from zcontrol.demo.loopback import own_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from servers.certificates import Authority
+    from servers.zproxy import StartZproxy
+    from zcontrol.demo.dovecot import MailboxServer
 
 Headers = dict[str, str]
 UNKNOWN = {"Auth-Status": "No such user", "Auth-Wait": "3"}
+WRONG = "[AUTHENTICATIONFAILED] Authentication failed."
+LATER = "[UNAVAILABLE] Temporary failure, try again later."
 
 
 class AuthScript:
@@ -100,3 +112,26 @@ def auth_script(accounts: dict[str, Headers] | Callable[[Headers], Headers]) -> 
         yield script
     finally:
         script.stop()
+
+
+class VisitByScript(Protocol):
+    def __call__(self, script: AuthScript, **keys: str) -> Visitor: ...
+
+
+@pytest.fixture
+def visit_by_script(
+    start_zproxy: StartZproxy, tmp_path: Path, authority: Authority, mailboxes: dict[str, MailboxServer]
+) -> VisitByScript:
+    """Somebody before a proxy whose directory is a script, which was asked nothing yet."""
+
+    def visit(script: AuthScript, **keys: str) -> Visitor:
+        config = two_mailboxes(tmp_path, authority, mailboxes)
+        config["directory"] = {"auth_http": {"urls": [script.url], "timeout": "1s", **keys}}
+        zproxy = start_zproxy(config)
+        early = Visitor(zproxy=zproxy, context=authority.client_context())
+        # It is ready before its edge is connected to its control.
+        until(lambda: early.refusal("nobody@tgg.net.id", "demo") == WRONG)
+        script.asked.clear()
+        return Visitor(zproxy=zproxy, context=early.context)
+
+    return visit

@@ -10,6 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
 from zcontrol.demo.accounts import HOSTNAME, PASSWORD
 from zcontrol.demo.loopback import own_address
 
@@ -103,6 +105,14 @@ class Visitor:
             lines = client.retr(1)[1]
             client.quit()
             return b"\n".join(lines).decode()
+
+    def refusal(self, name: str, password: str, *, authzid: str = "") -> str:
+        """What IMAP tells somebody who should not be let in."""
+        client = self.imap(WAYS["IMAPS"])
+        with pytest.raises(imaplib.IMAP4.error) as caught:
+            client.authenticate("PLAIN", lambda _: f"{authzid}\0{name}\0{password}".encode())
+        client.shutdown()
+        return str(caught.value.args[0])
 
 
 def quoted(text: str) -> str:
