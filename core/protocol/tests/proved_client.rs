@@ -1,28 +1,19 @@
 //! A client that is proved already, before the client machines: what a backend that believes us is told.
 
+#[path = "harness/login.rs"]
+mod login;
+
+use login::siti;
 use zproxy_protocol::imap::Imap;
 use zproxy_protocol::pop3::Pop3;
 use zproxy_protocol::smtp::{Guard, Submission};
 use zproxy_protocol::{
-    ClientInfo, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Name, Protocol, Refusal, Replay,
+    ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Name, Protocol, Refusal,
 };
 
 /// What the machine said to the backend's lines, and what came of it.
 fn talk(protocol: &dyn Protocol, forward: Forward, backend: &[&str]) -> (String, Result<ClientStep, Error>) {
-    let login = LoginAtBackend {
-        name: Name::new(b"siti@tgg.net.id").unwrap(),
-        authzid: None,
-        credential: None,
-        forward,
-        client: ClientInfo {
-            address: "192.0.2.7:50123".parse().unwrap(),
-            local: "192.0.2.1:587".parse().unwrap(),
-            server_name: None,
-            session_id: "a1b2".into(),
-            ttl: 3,
-        },
-        replay: Replay { ehlo: Some("laptop".into()), ..Replay::default() },
-    };
+    let login = LoginAtBackend { name: Name::new(b"siti@tgg.net.id").unwrap(), credential: None, forward, ..siti() };
     let mut client = protocol.client(ClientSetting { starttls: false, goal: Goal::Login(Box::new(login)) });
     let (mut input, mut said) = (Input::new(), Vec::new());
     let mut end = Ok(ClientStep::More);
