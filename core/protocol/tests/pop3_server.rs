@@ -8,7 +8,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harness::{MAX_COMMAND, MAX_RESPONSE, Talk, setting};
-use proptest::prelude::*;
 use zproxy_protocol::pop3::Pop3;
 use zproxy_protocol::{Error, Input, LoginOffer, Protocol as _, Refusal, ServerSetting, Step, Success, Then};
 
@@ -179,14 +178,6 @@ fn a_password_cannot_hide_behind_a_bare_line_end_or_a_nul() {
 }
 
 #[test]
-fn http_is_not_answered() {
-    for said in ["GET / HTTP/1.1\r\n", "POST /x", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-        let talk = plainly(said);
-        assert_eq!((talk.sent.as_str(), talk.end), ("", Some(Error::SpeaksHttp)));
-    }
-}
-
-#[test]
 fn lines_are_bounded_also_where_they_never_end() {
     let too_long = |said: Vec<u8>| {
         let talk = talk(setting(LoginOffer::Now, &[]), [&said[..]]);
@@ -230,54 +221,4 @@ fn a_spliced_session_is_closed_without_a_word_but_a_waiting_client_is_told() {
     let mut out = Vec::new();
     Pop3.server(setting(LoginOffer::Now, &[])).goodbye("shutting down", &mut out);
     assert_eq!(out, b"-ERR [SYS/TEMP] shutting down\r\n");
-}
-
-#[test]
-fn a_conversation_is_the_same_however_it_is_split() {
-    let said = b"CAPA\r\nAUTH LOGIN\r\n*\r\nUTF8\r\nUSER siti\r\nPASS demo\r\nAUTH PLAIN AHNpdGkAZGVtbw==\r\n\
-        AUTH LOGIN c2l0aQ==\r\nZGVtbw==\r\nNOOP\nQUIT\r\n";
-    let setting = || setting(LoginOffer::NowOrAfterTls, &["UTF8", "TOP"]);
-    let whole = talk(setting(), [&said[..]]);
-    assert_eq!(whole.steps.len(), 4);
-    assert_eq!(talk(setting(), said.chunks(1)), whole);
-    for at in 0..said.len() {
-        assert_eq!(talk(setting(), [&said[..at], &said[at..]]), whole, "{at}");
-    }
-}
-
-fn line() -> impl Strategy<Value = Vec<u8>> {
-    let known = prop::sample::select(vec![
-        &b"USER siti\r\n"[..],
-        b"PASS demo\r\n",
-        b"CAPA\r\n",
-        b"NOOP\r\n",
-        b"UTF8\r\n",
-        b"AUTH\r\n",
-        b"AUTH PLAIN\r\n",
-        b"AUTH LOGIN\r\n",
-        b"AUTH PLAIN =\r\n",
-        b"AHNpdGkAZGVtbw==\r\n",
-        b"c2l0aQ==\r\n",
-        b"*\r\n",
-        b"GET ",
-        b"\n",
-        b"\r",
-    ]);
-    prop_oneof![known.prop_map(<[u8]>::to_vec), prop::collection::vec(any::<u8>(), 0..300)]
-}
-
-proptest! {
-    #[test]
-    fn any_octets_get_the_same_answers_however_they_are_split(
-        lines in prop::collection::vec(line(), 0..12),
-        size in 1..50_usize,
-    ) {
-        let said = lines.concat();
-        let whole = talk(setting(LoginOffer::Now, &["UTF8"]), [&said[..]]);
-        let mut split = talk(setting(LoginOffer::Now, &["UTF8"]), said.chunks(size));
-        if whole.end.is_some() {
-            split.rest = whole.rest;
-        }
-        prop_assert_eq!(split, whole);
-    }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harness::{MAX_COMMAND, MAX_RESPONSE, Talk, setting};
-use proptest::prelude::*;
 use zproxy_protocol::sieve::Sieve;
 use zproxy_protocol::{
     Error, Input, Language as _, LoginOffer, Protocol as _, Refusal, ServerSetting, Step, Success, Then,
@@ -190,14 +189,6 @@ fn bad_commands_are_counted_and_never_repeated_to_the_client() {
 }
 
 #[test]
-fn http_is_not_answered() {
-    for said in ["GET / HTTP/1.1\r\n", "POST /x", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-        let talk = plainly(said);
-        assert_eq!((talk.sent.as_str(), talk.end), ("", Some(Error::SpeaksHttp)));
-    }
-}
-
-#[test]
 fn whoever_hides_where_a_command_ends_is_left() {
     let endless = [
         "AUTHENTICATE \"PLAIN\" {4294967296+}\r\n",
@@ -276,61 +267,5 @@ fn a_capability_may_be_offered_by_its_name() {
         ["SIEVEX fileinto", "UNAUTHENTICATE", "STARTTLS", "XCLIENT", "SASL PLAIN", "AUTH=GSSAPI", "OWNER x"]
     {
         assert!(!Sieve.may_offer(capability), "{capability}");
-    }
-}
-
-#[test]
-fn a_conversation_is_the_same_however_it_is_split() {
-    let said = format!(
-        "CAPABILITY\r\nNOOP {{4+}}\r\na\r\nb\r\nAUTHENTICATE \"LOGIN\"\r\n\"*\"\r\nNOOP \"x\"\r\nAUTHENTICATE \"PLAIN\"\r\n\
-         {{28+}}\r\n{PLAIN}\r\nAUTHENTICATE {{5}}\r\nPLAIN \"{PLAIN}\"\r\nLOGOUT\r\n"
-    );
-    let said = said.as_bytes();
-    let setting = || setting(LoginOffer::NowOrAfterTls, &["SIEVE fileinto"]);
-    let whole = talk(setting(), [said]);
-    assert_eq!(whole.steps, [LOGIN, LOGIN, "goodbye"]);
-    assert_eq!(talk(setting(), said.chunks(1)), whole);
-    for at in 0..said.len() {
-        assert_eq!(talk(setting(), [&said[..at], &said[at..]]), whole, "{at}");
-    }
-}
-
-fn piece() -> impl Strategy<Value = Vec<u8>> {
-    let known = prop::sample::select(vec![
-        "CAPABILITY\r\n",
-        "NOOP",
-        "AUTHENTICATE",
-        " \"PLAIN\"",
-        " \"LOGIN\"",
-        " \"AHNpdGkAZGVtbw==\"\r\n",
-        "\"c2l0aQ==\"\r\n",
-        "\"*\"\r\n",
-        " {4+}\r\n",
-        "{4}\r\nAAAA\r\n",
-        "LISTSCRIPTS\r\n",
-        "\r\n",
-        "\n",
-        "\"",
-        "GET ",
-    ]);
-    prop_oneof![
-        4 => known.prop_map(|piece| piece.as_bytes().to_vec()),
-        1 => prop::collection::vec(any::<u8>(), 0..300),
-    ]
-}
-
-proptest! {
-    #[test]
-    fn any_octets_get_the_same_answers_however_they_are_split(
-        pieces in prop::collection::vec(piece(), 0..16),
-        size in 1..50_usize,
-    ) {
-        let said = pieces.concat();
-        let whole = talk(setting(LoginOffer::Now, &[]), [&said[..]]);
-        let mut split = talk(setting(LoginOffer::Now, &[]), said.chunks(size));
-        if whole.end.is_some() {
-            split.rest = whole.rest;
-        }
-        prop_assert_eq!(split, whole);
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harness::Talk;
-use proptest::prelude::*;
 use zproxy_protocol::smtp::Submission;
 use zproxy_protocol::{
     Error, Input, Language as _, LoginOffer, Protocol as _, Refusal, ServerSetting, Step, Success, Then,
@@ -223,14 +222,6 @@ fn nothing_is_repaired() {
 }
 
 #[test]
-fn http_is_not_answered() {
-    for said in ["GET / HTTP/1.1\r\n", "POST /x", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-        let talk = greeted(said);
-        assert_eq!((talk.sent.as_str(), talk.end), ("", Some(Error::SpeaksHttp)));
-    }
-}
-
-#[test]
 fn a_line_too_long_is_refused_and_the_next_one_read() {
     let line = |start: &str, octets: usize| [start.as_bytes(), &vec![b'A'; octets - start.len()]].concat();
     let answer = |said: Vec<u8>| {
@@ -301,57 +292,4 @@ fn only_what_a_backend_may_be_trusted_with_is_offered() {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let both = Submission.shared(&words(&["SIZE 20", "DSN"]), &words(&["DSN", "SIZE 10"]));
     assert_eq!(both, ["SIZE 10", "DSN"]);
-}
-
-#[test]
-fn a_conversation_is_the_same_however_it_is_split() {
-    let said = b"EHLO x\r\nAUTH LOGIN\r\n*\r\nMAIL FROM:<>\r\nBDAT 6\r\nQUIT\r\nAUTH PLAIN AHNpdGkAZGVtbw==\r\n\
-        AUTH LOGIN c2l0aQ==\r\nZGVtbw==\r\nRSET\r\nQUIT\r\n";
-    let setting = || setting(LoginOffer::NowOrAfterTls, &["PIPELINING", "SIZE 10"]);
-    let whole = talk(setting(), [&said[..]]);
-    assert_eq!(whole.steps.len(), 3, "{whole:?}");
-    assert_eq!(talk(setting(), said.chunks(1)), whole);
-    for at in 0..said.len() {
-        assert_eq!(talk(setting(), [&said[..at], &said[at..]]), whole, "{at}");
-    }
-}
-
-fn line() -> impl Strategy<Value = Vec<u8>> {
-    let known = prop::sample::select(vec![
-        &b"EHLO x\r\n"[..],
-        b"HELO x\r\n",
-        b"NOOP\r\n",
-        b"MAIL FROM:<>\r\n",
-        b"BDAT 7\r\n",
-        b"BDAT 99999\r\n",
-        b"XCLIENT ADDR=192.0.2.1\r\n",
-        b"AUTH PLAIN\r\n",
-        b"AUTH LOGIN\r\n",
-        b"AUTH PLAIN =\r\n",
-        b"AUTH PLAIN AHNpdGkAZGVtbw==\r\n",
-        b"AHNpdGkAZGVtbw==\r\n",
-        b"c2l0aQ==\r\n",
-        b"*\r\n",
-        b"GET ",
-        b"\n",
-        b"\r",
-    ]);
-    let long = (0..13_000_usize).prop_map(|octets| vec![b'A'; octets]);
-    prop_oneof![8 => known.prop_map(<[u8]>::to_vec), 4 => prop::collection::vec(any::<u8>(), 0..300), 1 => long]
-}
-
-proptest! {
-    #[test]
-    fn any_octets_get_the_same_answers_however_they_are_split(
-        lines in prop::collection::vec(line(), 0..12),
-        size in 1..50_usize,
-    ) {
-        let said = lines.concat();
-        let whole = talk(setting(LoginOffer::Now, &["SIZE 10"]), [&said[..]]);
-        let mut split = talk(setting(LoginOffer::Now, &["SIZE 10"]), said.chunks(size));
-        if whole.end.is_some() {
-            split.rest = whole.rest;
-        }
-        prop_assert_eq!(split, whole);
-    }
 }
