@@ -46,8 +46,16 @@ pub(crate) fn talk(client: &mut dyn Client, backend: &[&str]) -> (String, End) {
     (said, end)
 }
 
-/// Says each answer in pieces of `size` octets: an answer is sent when it is asked for, however slowly.
-pub(crate) fn slowly(client: &mut dyn Client, backend: &[&str], size: usize) -> (String, End) {
+/// How a login ends whose answers are sent when they are asked for, in pieces of any size: it is always the same.
+pub(crate) fn slowly(client: impl Fn() -> Box<dyn Client>, backend: &[&str]) -> End {
+    let whole = in_pieces(&mut *client(), backend, usize::MAX);
+    for size in 1..60 {
+        assert_eq!(in_pieces(&mut *client(), backend, size), whole, "in pieces of {size}");
+    }
+    whole.1
+}
+
+fn in_pieces(client: &mut dyn Client, backend: &[&str], size: usize) -> (String, End) {
     let mut said = String::new();
     let mut end = Ok("more".into());
     for answer in backend {
@@ -63,4 +71,13 @@ pub(crate) fn slowly(client: &mut dyn Client, backend: &[&str], size: usize) -> 
         }
     }
     (said, end)
+}
+
+/// Whatever a backend says at last, little is said to it, and little kept of it.
+pub(crate) fn bounded(client: &mut dyn Client, octets: &[u8], most_said: usize, most_kept: usize) {
+    let (mut input, mut out) = (Input::new(), Vec::new());
+    input.extend(octets);
+    let step = client.advance(&mut input, &mut out);
+    assert!(out.len() < most_said, "{}", out.len());
+    assert!(!matches!(step, Ok(ClientStep::More)) || input.len() <= most_kept, "{}", input.len());
 }
