@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zcontrol.config import ConfigError, Role, load
+from zcontrol.directory.check import check_directory
 from zcontrol.v1 import config_pb2
 
 if TYPE_CHECKING:
@@ -102,3 +103,13 @@ def test_a_secret_header_is_never_shown(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, URL + 'headers = [{name = "X-Key", value = "tiga\\trahasia"}]')
     assert "rahasia" not in str(caught.value)
+
+
+def test_what_is_a_fault_is_not_opened_to_see_what_it_holds(tmp_path: Path) -> None:
+    file = tmp_path / "zproxy.toml"
+    homes = 'homes = {"10.0.0.0/33" = "old-site"}\n'
+    file.write_text(f'state_directory = "{tmp_path}/state"\n[directory.auth_http]\n{URL}{homes}')
+    with pytest.raises(ConfigError) as caught:
+        load(file, Role.CONTROL, directory_check=check_directory)
+    [fault] = caught.value.faults
+    assert fault.path == 'directory.auth_http.homes."10.0.0.0/33"'

@@ -22,15 +22,15 @@ base = "dc=example"
 BIND = "[verify.ldap]\nbind = true\n"
 
 
-def read(path: Path, text: str) -> config_pb2.Config:
+def read(path: Path, text: str, role: Role = Role.CONTROL) -> config_pb2.Config:
     file = path / "zproxy.toml"
     file.write_text(f'state_directory = "{path}"\n{text}')
-    return load(file, Role.CONTROL)
+    return load(file, role)
 
 
-def faults(path: Path, text: str) -> list[str]:
+def faults(path: Path, text: str, role: Role = Role.CONTROL) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        read(path, text)
+        read(path, text, role)
     assert all(isinstance(fault, Fault) for fault in caught.value.faults)
     return [str(fault) for fault in caught.value.faults]
 
@@ -52,6 +52,7 @@ def test_binds_have_their_defaults(tmp_path: Path) -> None:
         (LDAP, BIND + "connections = 257\n", "verify.ldap.connections = 257: a thread each; write at most 256"),
         (LDAP, BIND + 'timeout = "0s"\n', 'verify.ldap.timeout = "0s": must be more than nothing'),
         (LDAP, BIND + "bnid = true\n", "verify.ldap.bnid: no such key; did you mean `bind`?"),
+        (LDAP, "[verify.ldap]\nconnections = 4\n", "verify.ldap.bind: not set, so that nothing is proved; write bind"),
     ],
 )
 def test_a_bind_that_cannot_be_is_a_fault(tmp_path: Path, directory: str, binds: str, told: str) -> None:
@@ -131,3 +132,31 @@ endpoints.imap = { port = 143, login_style = "verify_then_master" }
 def test_a_style_that_needs_a_verifier_is_refused_without_one(tmp_path: Path) -> None:
     [fault] = faults(tmp_path, LDAP + BACKEND)
     assert fault.startswith('backends[0].endpoints.imap.login_style = "verify_then_master": nothing proves a client')
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "masters", "told"),
+    [
+        ("", "", "which master user logs in there? add one as [[master_users]]"),
+        ('master_user = "al"', "", ' = "al": no such master user; add one as [[master_users]]'),
+        ('master_user = "al"', "all", ' = "al": no such master user; write one of all'),
+        ("", "all one", "which master user logs in there? write one of all, one"),
+    ],
+)
+def test_a_master_user_that_is_not_there_is_a_fault(tmp_path: Path, endpoint: str, masters: str, told: str) -> None:
+    [fault] = faults(tmp_path, with_masters(endpoint, masters), Role.RUN)
+    assert fault.startswith("backends[0].endpoints.imap.master_user")
+    assert fault.endswith(told)
+    # Its edges have files of their own, and say it themselves.
+    assert read(tmp_path, with_masters(endpoint, masters))
+
+
+@pytest.mark.parametrize(("endpoint", "masters"), [("", "all"), ('master_user = "all"', "all one")])
+def test_a_master_user_that_is_there_is_none(tmp_path: Path, endpoint: str, masters: str) -> None:
+    assert read(tmp_path, with_masters(endpoint, masters), Role.RUN)
+
+
+def with_masters(endpoint: str, masters: str) -> str:
+    users = "".join(f'[[master_users]]\nname = "{name}"\nuser = "x"\npassword = "x"\n' for name in masters.split())
+    way = f'port = 143\nlogin_style = "verify_then_master"\n{endpoint}\n'
+    return f'{LDAP}{BIND}{users}[[backends]]\nname = "mbox-1"\nhost = "10.0.0.1"\n[backends.endpoints.imap]\n{way}'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,11 +62,7 @@ def errors(zproxy: Zproxy) -> list[Any]:
 
 
 def test_without_control_a_known_user_is_told_to_come_back_and_can(tmp_path: Path, config: Config) -> None:
-    api = {"api": {"address": f"unix:{tmp_path / 'api.sock'}"}}
-    with ExitStack() as stack:
-        control, edge = (
-            stack.enter_context(Zproxy(made(tmp_path / role), config | api, role=role)) for role in ("control", "edge")
-        )
+    with apart(tmp_path, config) as (control, edge):
         until(lambda: is_let_in(edge))
         control.kill()
         for password in (right(SITI), "wrong"):
@@ -99,17 +95,28 @@ def test_a_refused_master_user_is_no_wrong_password_and_an_alarm(
 
 def test_a_pool_whose_master_user_the_edge_lacks_is_refused_until_it_has_him(tmp_path: Path, config: Config) -> None:
     masters = config.pop("master_users")
-    with Zproxy(tmp_path, config) as zproxy:
-        until(lambda: "this edge has no single master user for its imap endpoint" in zproxy.errors())
-        assert answer(zproxy, SITI, right(SITI)) == TEMPORARY["imap"]
-        zproxy.config["master_users"] = masters
-        zproxy.reload()
-        until(lambda: is_let_in(zproxy), seconds=20)
+    with apart(tmp_path, config) as (_, edge):
+        until(lambda: "this edge has no single master user for its imap endpoint" in edge.errors())
+        assert answer(edge, SITI, right(SITI)) == TEMPORARY["imap"]
+        edge.config["master_users"] = masters
+        edge.reload()
+        until(lambda: is_let_in(edge), seconds=20)
         # Now the pool in force needs him.
-        zproxy.config["master_users"] = []
-        zproxy.reload()
-        until(lambda: "add it to `master_users`" in zproxy.errors().partition("master_users: ")[2])
-        assert is_let_in(zproxy)
+        edge.config["master_users"] = []
+        edge.reload()
+        until(lambda: "add it to `master_users`" in edge.errors().partition("master_users: ")[2])
+        assert is_let_in(edge)
+
+
+@contextmanager
+def apart(directory: Path, config: Config) -> Iterator[tuple[Zproxy, Zproxy]]:
+    """Run control and an edge, each with a file of its own."""
+    api = {"api": {"address": f"unix:{directory / 'api.sock'}"}}
+    with ExitStack() as stack:
+        control, edge = (
+            stack.enter_context(Zproxy(made(directory / role), config | api, role=role)) for role in ("control", "edge")
+        )
+        yield control, edge
 
 
 def made(directory: Path) -> Path:
