@@ -115,7 +115,7 @@ pub enum Error {
     #[error("backend refused our master user {0}: is its password right, and may it act as this account?")]
     MasterRefused(Box<str>),
     /// A token that names no account, and that nothing here can read.
-    #[error("token names no account, and control verifies no tokens")]
+    #[error("credential names no account: see sasl.token_claim, or have control verify tokens ([verify.oauth])")]
     Nameless,
     /// The account has no home and the pool no default for the service.
     #[error("account has no home, and the pool no default for {0}: set one with `zproxy pool defaults`")]

@@ -12,8 +12,13 @@ use crate::wire;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadPool {
     /// A default that is neither a backend nor a group.
-    #[error("defaults.mail {0:?} is neither a backend nor a group")]
-    Default(String),
+    #[error("default {name:?} of {service} is neither a backend nor a group")]
+    Default {
+        /// Of which service.
+        service: &'static str,
+        /// Which.
+        name: String,
+    },
     /// A member of a group that is not in the pool.
     #[error("backend {backend}: there is no group {group:?}")]
     Group {
@@ -118,7 +123,8 @@ fn defaults(
             Service::Submission => message.submission.as_str(),
         });
         if !name.is_empty() {
-            let home = homes.get(key(name).as_str()).ok_or_else(|| BadPool::Default(name.to_owned()))?;
+            let unknown = || BadPool::Default { service: service.name(), name: name.to_owned() };
+            let home = homes.get(key(name).as_str()).ok_or_else(unknown)?;
             defaults[service.index()] = Some(*home);
         }
     }

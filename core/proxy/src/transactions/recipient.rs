@@ -89,7 +89,8 @@ impl Courier<'_> {
             }
             Ok(Addressee::Unknown) => Ok(anywhere(name.as_str(), recipient)),
             Ok(Addressee::Nobody) => {
-                let unsaid = Error::LookupFailed("the directory cannot say whether the domain is ours".into());
+                let unsaid = "the directory cannot say whether the domain is ours: name it in mail_domains if it is";
+                let unsaid = Error::LookupFailed(unsaid.into());
                 Err(answers::of_error(&unsaid))
             }
             Err(error) => Err(answers::of_error(&error)),
