@@ -160,3 +160,9 @@ def with_masters(endpoint: str, masters: str) -> str:
     users = "".join(f'[[master_users]]\nname = "{name}"\nuser = "x"\npassword = "x"\n' for name in masters.split())
     way = f'port = 143\nlogin_style = "verify_then_master"\n{endpoint}\n'
     return f'{LDAP}{BIND}{users}[[backends]]\nname = "mbox-1"\nhost = "10.0.0.1"\n[backends.endpoints.imap]\n{way}'
+
+
+def test_zimbra_may_be_searched_from_the_root(tmp_path: Path) -> None:
+    assert read(tmp_path, LDAP.replace('base = "dc=example"', 'preset = "zimbra"')).directory.ldap.base == ""
+    [fault] = faults(tmp_path, LDAP.replace('base = "dc=example"', ""))
+    assert fault.startswith("directory.ldap.base: missing")

@@ -295,6 +295,14 @@ class TestZimbra:
         ):
             assert await self.verdict(start_slapd, *entries, **of_account) == (f"verified {NAME}", "")
 
+    async def test_the_whole_tree_holds_what_has_no_base_in_common(self, start_slapd: StartSlapd) -> None:
+        name, attributes = self.DEFAULT
+        cos = (name.replace(BASE, "dc=elsewhere"), attributes)
+        elsewhere: Entry = ("dc=elsewhere", {"objectClass": ["dcObject", "organization"], "dc": "elsewhere", "o": "x"})
+        server = start_slapd(self.ACCOUNT, zimbra_domain(DOMAIN), elsewhere, cos, suffix="")
+        async with verifying(server.url, preset=ZIMBRA, base="") as verifiers:
+            assert said(await verifiers.verify(password("siti", "right"))) == f"verified {NAME}"
+
     async def test_a_class_that_cannot_be_seen_may_ask_for_anything(self, start_slapd: StartSlapd) -> None:
         kind, reason = await self.verdict(start_slapd, zimbra_domain(DOMAIN))
         assert (kind, reason.split(":")[0]) == (

@@ -35,7 +35,7 @@ Entry = tuple[str, "Mapping[str, str | Sequence[str]]"]
 class Slapd:
     """One server; `pause` stops it without closing anything, as an overloaded machine does."""
 
-    def __init__(self, directory: Path, *, settings: str = "", overlays: str = "") -> None:
+    def __init__(self, directory: Path, *, settings: str = "", overlays: str = "", suffix: str = BASE) -> None:
         self.address = own_address()
         self.url = f"ldap://{self.address}:{LDAP_PORT}"
         self.ldaps_url = f"ldaps://{self.address}:{LDAPS_PORT}"
@@ -45,7 +45,7 @@ class Slapd:
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "data").mkdir(parents=True)
         (directory / "zproxy.schema").write_text(SCHEMA)
-        self._config.write_text(_config(directory, settings, overlays))
+        self._config.write_text(_config(directory, settings, overlays, suffix))
 
     def use(self, certificate: Certificate) -> None:
         """Offer StartTLS and LDAPS, and start."""
@@ -96,7 +96,9 @@ class Slapd:
 
 
 class StartSlapd(Protocol):
-    def __call__(self, *entries: Entry, settings: str = "", overlays: str = "", start: bool = True) -> Slapd: ...
+    def __call__(
+        self, *entries: Entry, settings: str = "", overlays: str = "", suffix: str = BASE, start: bool = True
+    ) -> Slapd: ...
 
 
 @pytest.fixture
@@ -104,9 +106,11 @@ def start_slapd(tmp_path: Path) -> Iterator[StartSlapd]:
     """Start servers that end with the test."""
     with ExitStack() as stack:
 
-        def start_one(*entries: Entry, settings: str = "", overlays: str = "", start: bool = True) -> Slapd:
+        def start_one(
+            *entries: Entry, settings: str = "", overlays: str = "", suffix: str = BASE, start: bool = True
+        ) -> Slapd:
             path = tmp_path / f"slapd-{len(list(tmp_path.glob('slapd-*')))}"
-            server = Slapd(path, settings=settings, overlays=overlays)
+            server = Slapd(path, settings=settings, overlays=overlays, suffix=suffix)
             stack.callback(server.stop)
             server.load(entries)
             if start:
@@ -163,14 +167,14 @@ def _ldif(name: str, attributes: Mapping[str, str | Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _config(directory: Path, settings: str, overlays: str) -> str:
+def _config(directory: Path, settings: str, overlays: str, suffix: str) -> str:
     schemas = "".join(f"include /etc/ldap/schema/{name}.schema\n" for name in ("core", "cosine"))
     return f"""{schemas}include {directory}/zproxy.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 {settings}
 database mdb
-suffix "{BASE}"
+suffix "{suffix}"
 rootdn "{ROOT_DN}"
 rootpw "{ROOT_PASSWORD}"
 directory {directory}/data

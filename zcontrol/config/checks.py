@@ -115,7 +115,7 @@ def _check_ldap(ldap: config_pb2.LdapDirectory) -> Iterator[Fault]:
     for index, url in enumerate(ldap.urls):
         if problem := _ldap_url_problem(url):
             yield Fault(path=f"urls[{index}]", found=shown(url), problem=problem)
-    if not ldap.base:
+    if not ldap.base and ldap.preset != config_pb2.LDAP_PRESET_ZIMBRA:
         yield Fault(path="base", problem='missing; say where accounts are, e.g. "ou=people,dc=example,dc=net"')
     if bool(ldap.bind_dn) != bool(ldap.bind_password):
         # RFC 4513, 5.1.2: a DN with an empty password binds as nobody and is answered with success.

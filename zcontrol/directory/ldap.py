@@ -22,10 +22,11 @@ class LdapDirectory(Directory):
     # What a preset is.
     preset: AccountAttributes = GENERIC
     preset_filter: str = ""
+    base_required: bool = True
 
     def __init__(self, config: config_pb2.LdapDirectory) -> None:
         """Connects to nobody yet; raises `DirectoryError` if the config can lead nowhere."""
-        if not config.base:
+        if not config.base and self.base_required:
             raise DirectoryError("directory.ldap.base is empty: say where accounts are searched")
         self.concurrency = config.connections or DEFAULT_CONNECTIONS
         self._replicas = Replicas(config)

@@ -36,6 +36,8 @@ class ZimbraDirectory(LdapDirectory):
     )
     # Distribution lists have aliases too.
     preset_filter = "(objectClass=zimbraAccount)"
+    # Domains and classes of service have nothing above them all but the root.
+    base_required = False
 
     def __init__(self, config: config_pb2.LdapDirectory) -> None:
         """As the generic preset."""

@@ -56,7 +56,8 @@ def _class(entry: Entry) -> _Class:
 def _told(name: str, said: _Class | DirectoryError | None) -> str:
     if said is None:
         # It may ask for a second factor, and nobody would know.
-        return f"its class of service {name} is not below directory.ldap.domain_base: name a base that holds both"
+        mend = "leave base and domain_base empty, or let bind_dn read cn=cos,cn=zimbra"
+        return f"its class of service {name} is not below directory.ldap.domain_base: {mend}"
     if isinstance(said, DirectoryError):
         return f"its class of service cannot be read: {said}"
     return second_factor(f"{FACTOR} of its class of service {name}") if said.second_factor else ""

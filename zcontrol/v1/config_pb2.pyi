@@ -1185,7 +1185,9 @@ class LdapDirectory(_message.Message):
     bind_password: _builtins.str
     """Secret."""
     base: _builtins.str
-    """Where accounts are searched. Required."""
+    """Where accounts are searched. Required; [zimbra] empty: the whole tree, which is where domains and classes of service
+    are.
+    """
     preset: Global___LdapPreset.ValueType
     """Unset: generic."""
     filter: _builtins.str
@@ -1618,9 +1620,9 @@ class VerifyLdap(_message.Message):
     WAITING_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     bind: _builtins.bool
-    """Unset: off."""
+    """Required, and true: nothing is proved else."""
     connections: _builtins.int
-    """Connections used for nothing else, one bind at a time on each; unset: 8."""
+    """Connections used for nothing else, one bind at a time on each, at most 256; unset: 8."""
     waiting: _builtins.int
     """Binds that may wait for a connection; beyond it a login gets a temporary failure; unset: 1000."""
     @_builtins.property
@@ -1697,7 +1699,7 @@ class VerifyOAuth(_message.Message):
 
     @_builtins.property
     def leeway(self) -> _duration_pb2.Duration:
-        """How far the issuer's clock may be from ours; unset: 10s."""
+        """How far the issuer's clock may be from ours, at most 5m; unset: 10s."""
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:

@@ -396,9 +396,13 @@ class Defaults(_message.Message):
     MX_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
     mail: _builtins.str
+    """IMAP, POP3, ManageSieve and LMTP."""
     submission: _builtins.str
+    """Also of a user whose home has no `submission` endpoint."""
     mx: _builtins.str
+    """Where all mail of `mx` listeners goes, and with `mx.by_home` that of users whose home has no `smtp` endpoint."""
     http: _builtins.str
+    """Not served yet."""
     def __init__(
         self,
         *,
