@@ -113,3 +113,14 @@ def test_what_is_a_fault_is_not_opened_to_see_what_it_holds(tmp_path: Path) -> N
         load(file, Role.CONTROL, directory_check=check_directory)
     [fault] = caught.value.faults
     assert fault.path == 'directory.auth_http.homes."10.0.0.0/33"'
+
+
+@pytest.mark.parametrize("protocol", ["mx", "lmtp"])
+def test_mail_needs_a_directory_that_knows_who_does_not_log_in(tmp_path: Path, protocol: str) -> None:
+    file = tmp_path / "zproxy.toml"
+    listener = f'listeners = [{{ protocol = "{protocol}" }}]\n'
+    file.write_text(f'state_directory = "{tmp_path}/state"\n{listener}[directory.auth_http]\n{URL}{VERIFY}')
+    with pytest.raises(ConfigError) as caught:
+        load(file, Role.RUN)
+    [fault] = caught.value.faults
+    assert str(fault).startswith(f'listeners[0].protocol = "{protocol}": directory.auth_http in mode verify ')

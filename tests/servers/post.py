@@ -43,7 +43,14 @@ class Post:
     """The product and the servers; a context manager. `changes` replace whole keys of the config."""
 
     def __init__(
-        self, directory: Path, /, *, mx: Config | None = None, lmtp: Config | None = None, **changes: object
+        self,
+        directory: Path,
+        /,
+        *,
+        mx: Config | None = None,
+        lmtp: Config | None = None,
+        role: str = "run",
+        **changes: object,
     ) -> None:
         self._running = ExitStack()
         self.receivers = {
@@ -63,7 +70,7 @@ class Post:
             for name, receiver in self.receivers.items()
         }
         (directory / "accounts.csv").write_text(ACCOUNTS)
-        self.zproxy = Zproxy(directory, self._config(directory, mx or {}, lmtp or {}) | changes)
+        self.zproxy = Zproxy(directory, self._config(directory, mx or {}, lmtp or {}) | changes, role=role)
 
     def __enter__(self) -> Self:
         with ExitStack() as starting:

@@ -9,9 +9,11 @@ import pytest
 from servers.fake_receiver import Receiver
 from servers.post import BUDI, SATRIO, SITI, Post
 from servers.waiting import until
+from servers.zproxy import Zproxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MESSAGE = b"Subject: x\r\n\r\n..dot\r\nHi.\r\n"
 
@@ -199,3 +201,17 @@ def test_parameters_reach_the_server_as_they_were_said(post: Post) -> None:
         b"MAIL FROM:<a@b.example> BODY=8BITMIME RET=HDRS ENVID=x+2By",
         b"RCPT TO:<siti@tgg.net.id> NOTIFY=NEVER ORCPT=rfc822;a@b",
     ]
+
+
+@pytest.mark.parametrize("service", ["mx", "lmtp"])
+def test_a_directory_that_knows_nobody_before_his_login_lets_no_mail_in(tmp_path: Path, service: str) -> None:
+    api = {"address": f"unix:{tmp_path / 'api.sock'}"}
+    # One file for both would be refused.
+    post = Post(tmp_path, role="edge", api=api)
+    (tmp_path / "control").mkdir()
+    directory = {"auth_http": {"urls": ["http://127.0.0.1:9/"], "mode": "verify"}}
+    more = {"directory": directory, "mail_domains": ["tgg.net.id"], "state_directory": str(tmp_path / "control")}
+    with Zproxy(tmp_path / "control", post.zproxy.config | more, role="control"), post:
+        client, answers = post.begun(service, SITI, "world@example.org")
+        with client:
+            assert [answer[:10] for answer in answers] == [b"451 4.3.0 "] * 2

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from zcontrol.config.checks import check_control, check_presence
-from zcontrol.config.checks_verify import check_master_users
+from zcontrol.config.checks_together import check_together
 from zcontrol.config.defaults import fill_defaults
 from zcontrol.config.reader import read_message
 from zcontrol.errors import ZproxyError
@@ -68,7 +68,7 @@ def load(
         if not any(_related(fault.path, "directory") for fault in faults):
             faults = _with(faults, directory_check(config.directory))
     if role is Role.RUN:
-        faults = _with(faults, check_master_users(config))
+        faults = _with(faults, check_together(config))
     if role is not Role.CONTROL and edge_check is not None:
         told = edge_check(config.SerializeToString())
         faults = _with(faults, [Fault(path=path, problem=problem) for path, problem in told])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from zcontrol.address import is_loopback_url
 from zcontrol.config.checks_oauth import check_oauth
 from zcontrol.config.checks_shared import check_positive
-from zcontrol.fault import Fault, shown
-from zcontrol.v1 import config_pb2, pool_pb2
+from zcontrol.fault import Fault
+from zcontrol.v1 import config_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,24 +29,6 @@ def verifies(config: config_pb2.Config) -> bool:
     """Whether anything would prove a client."""
     by_directory = config.directory.auth_http.mode == config_pb2.AUTH_HTTP_MODE_VERIFY
     return config.verify.ldap.bind or by_directory or config.verify.HasField("oauth")
-
-
-def check_master_users(config: config_pb2.Config) -> Iterator[Fault]:
-    """Endpoints whose master user is not in the same file; edges that have files of their own tell it themselves."""
-    known = [master.name for master in config.master_users]
-    for index, backend in enumerate(config.backends):
-        for field, endpoint in backend.endpoints.ListFields():
-            if endpoint.login_style == pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER:
-                path = f"backends[{index}].endpoints.{field.name}.master_user"
-                yield from _check_master_user(endpoint.master_user, known, path)
-
-
-def _check_master_user(name: str, known: list[str], path: str) -> Iterator[Fault]:
-    if name in known or (not name and len(known) == 1):
-        return
-    mend = f"write one of {', '.join(known)}" if known else "add one as [[master_users]]"
-    problem = f"no such master user; {mend}" if name else f"which master user logs in there? {mend}"
-    yield Fault(path=path, found=shown(name) if name else None, problem=problem)
 
 
 def _check_ldap(binds: config_pb2.VerifyLdap, directory: config_pb2.Directory) -> Iterator[Fault]:

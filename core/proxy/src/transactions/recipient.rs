@@ -43,10 +43,7 @@ impl Courier<'_> {
             self.shared.routes.find_addressee(&name, self.ends.local.ip(), true).await
         };
         match found {
-            // Where it lives is known of whoever logs in, and of nobody else.
-            Ok(Addressee::Account(route)) if route.verify => {
-                Err(answers::of_error(&Error::UnknownHome(route.account.as_ref().into())))
-            }
+            Ok(Addressee::Account(route)) if route.verify => Err(known_at_login_only()),
             Ok(Addressee::Account(route)) => {
                 permit(&route)?;
                 let path = told(recipient.path(), &route, &self.config().detail_separator);
@@ -75,6 +72,8 @@ impl Courier<'_> {
             return Err(answers::asked_too_often());
         }
         match self.shared.routes.find_addressee(&name, self.ends.local.ip(), refusing).await {
+            // Every name has such a route, in anybody's domain.
+            Ok(Addressee::Account(route)) if route.verify => Err(known_at_login_only()),
             Ok(Addressee::Account(route)) => {
                 if !path.is_postmaster() {
                     permit(&route)?;
@@ -105,6 +104,12 @@ impl Courier<'_> {
         }
         too_often
     }
+}
+
+/// Who he is, and where he lives, is known of whoever logs in and of nobody else.
+fn known_at_login_only() -> Answer {
+    let unsaid = "auth_http in verify mode tells of nobody but who logs in: mail needs another directory";
+    answers::of_error(&Error::LookupFailed(unsaid.into()))
 }
 
 /// A locked account cannot log in, and gets its mail.
