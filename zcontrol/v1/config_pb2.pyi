@@ -256,7 +256,7 @@ class _AuthHttpModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuthHttp
     """
     AUTH_HTTP_MODE_VERIFY: _AuthHttpMode.ValueType  # 2
     """Asked at each login with the client's own password, and never cached. What it answers, name and password to use at
-    the backend included, is good for that login.
+    the backend included, is good for that login. It knows nobody who does not log in: not with mx or lmtp listeners.
     """
 
 class AuthHttpMode(_AuthHttpMode, metaclass=_AuthHttpModeEnumTypeWrapper): ...
@@ -268,7 +268,7 @@ cached like any route and proves nothing: the backend checks the password (`logi
 """
 AUTH_HTTP_MODE_VERIFY: AuthHttpMode.ValueType  # 2
 """Asked at each login with the client's own password, and never cached. What it answers, name and password to use at
-the backend included, is good for that login.
+the backend included, is good for that login. It knows nobody who does not log in: not with mx or lmtp listeners.
 """
 Global___AuthHttpMode: _TypeAlias = AuthHttpMode  # noqa: Y015
 
