@@ -55,7 +55,7 @@ impl Answer {
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("{} {}\r\n", self.code, self.text).as_bytes());
+        say(out, &self.to_string());
     }
 }
 
@@ -63,6 +63,12 @@ impl std::fmt::Display for Answer {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(to, "{} {}", self.code, self.text)
     }
+}
+
+/// Writes a line.
+pub(super) fn say(out: &mut Vec<u8>, line: &str) {
+    out.extend_from_slice(line.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -5,50 +5,26 @@
 
 mod body;
 mod command;
+mod patience;
+mod setting;
+mod state;
+mod transaction;
 
-use std::sync::Arc;
+pub use setting::ReceptionSetting;
 
-use super::answer::Answer;
-use super::capability;
-use super::command::{self as line, Bad, Hello, Line};
-use super::end_of_data::BareNewline;
+use super::answer::{Answer, say};
+use super::command::{self as line, Bad, Line};
 use super::envelope::{Recipient, Sender};
-use super::path::Utf8;
-use super::transport::Transport;
 use crate::text::{is_http, printable};
 use crate::{Error, Input, LoginOffer};
 use body::{Body, Part};
 use command::Command;
+use patience::Patience;
+use state::State;
+use transaction::{Greeted, Transaction};
 
-/// Commands without a message, beyond which a client is after something else. As many as Postfix takes.
-const MAX_COMMANDS: u32 = 100;
-/// Recipients that one conversation is refused: more than any list has dead addresses.
-const MAX_REFUSED: u32 = 10_000;
 /// Octets of a text that is not ours.
 const MAX_TEXT: usize = 400;
-
-/// What a [`Reception`] begins with.
-#[derive(Clone, Debug)]
-pub struct ReceptionSetting {
-    /// What is spoken.
-    pub transport: Transport,
-    /// Our host name.
-    pub hostname: Arc<str>,
-    /// When TLS is offered, and whether a message may come without.
-    pub tls: LoginOffer,
-    /// The capability lines, upper case, that every candidate backend offers.
-    pub shared: Arc<[String]>,
-    /// Bad commands before the conversation ends.
-    pub bad_commands: u32,
-    /// Octets of one command.
-    pub max_command: usize,
-    /// Recipients of one message.
-    pub max_recipients: u32,
-    /// Octets of one message; what backends say may be less.
-    pub max_message: u64,
-    /// What is done about a CR or LF alone in a message.
-    pub bare_newline: BareNewline,
-}
 
 /// What a [`Reception`] asks of the caller.
 #[derive(Debug, Eq, PartialEq)]
@@ -84,48 +60,14 @@ pub struct Reception {
     hello: Option<Greeted>,
     transaction: Option<Transaction>,
     state: State,
-    /// Commands that were refused.
-    bad: u32,
-    /// Commands since the last message.
-    commands: u32,
-    /// Recipients that were not taken.
-    refused: u32,
-}
-
-#[derive(Debug)]
-struct Greeted {
-    name: Hello,
-    /// By a command that lists extensions.
-    extended: bool,
-}
-
-#[derive(Debug)]
-struct Transaction {
-    utf8: Utf8,
-    /// Those that were taken.
-    recipients: u32,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    /// A message comes.
-    Body(Body),
-    /// The rest of a BDAT chunk comes, and is thrown away.
-    Chunk(u64),
-    /// The next line is a command.
-    #[default]
-    Command,
-    /// The caller has something to decide.
-    Deciding,
-    /// The rest of a line that is too long comes, and is thrown away.
-    Rest,
+    patience: Patience,
 }
 
 impl Reception {
     /// Begins.
     #[must_use]
     pub fn new(setting: ReceptionSetting) -> Self {
-        Self { setting, hello: None, transaction: None, state: State::Command, bad: 0, commands: 0, refused: 0 }
+        Self { setting, hello: None, transaction: None, state: State::Command, patience: Patience::default() }
     }
 
     /// Writes the greeting. Called once, first.
@@ -152,7 +94,7 @@ impl Reception {
                 }
                 continue;
             }
-            if !self.skip(input) {
+            if !self.state.skip(input) {
                 return Ok(Step::More);
             }
             if is_http(input.bytes()) {
@@ -171,7 +113,11 @@ impl Reception {
                     step
                 }
             };
-            self.count(out)?;
+            let borne = match &self.transaction {
+                Some(_) => self.patience.check(),
+                None => self.patience.idle_command(),
+            };
+            borne.map_err(|error| self.tired(error, out))?;
             match step {
                 Ok(Some(Step::StartTls)) if !input.is_empty() => {
                     say(out, "501 5.5.1 Nothing may follow STARTTLS before TLS.");
@@ -184,7 +130,7 @@ impl Reception {
                     return Ok(step);
                 }
                 Ok(None) => {}
-                Err(bad) => self.refuse_line(bad, out)?,
+                Err(bad) => self.refuse(bad, out).map_err(|error| self.tired(error, out))?,
             }
         }
     }
@@ -193,18 +139,15 @@ impl Reception {
     pub fn judge(&mut self, answer: &Answer, out: &mut Vec<u8>) {
         self.state = State::Command;
         match &mut self.transaction {
-            Some(transaction) if answer.is_positive() => {
-                transaction.recipients = transaction.recipients.saturating_add(1);
-            }
-            _ => self.refused = self.refused.saturating_add(1),
+            Some(transaction) if answer.is_positive() => transaction.take(),
+            _ => self.patience.refused_recipient(),
         }
         answer.write(out);
     }
 
     /// After [`Step::Data`]: the message may come.
     pub fn proceed(&mut self, out: &mut Vec<u8>) {
-        let most = capability::size(&self.setting.shared, self.setting.max_message);
-        self.state = State::Body(Body::new(self.setting.bare_newline, most));
+        self.state = State::Body(Body::new(self.setting.bare_newline, self.setting.size()));
         say(out, "354 End data with <CR><LF>.<CR><LF>");
     }
 
@@ -220,7 +163,7 @@ impl Reception {
         self.state = State::Command;
         self.transaction = None;
         if answers.iter().any(Answer::is_positive) {
-            self.commands = 0;
+            self.patience.message();
         }
         answers.iter().for_each(|answer| answer.write(out));
     }
@@ -259,11 +202,8 @@ impl Reception {
                 Ok(Some(Step::End))
             }
             Ok(Part::End { too_large: true }) => {
-                let count = match self.setting.transport {
-                    Transport::Lmtp => self.recipients(),
-                    Transport::Mx => 1,
-                };
-                self.finish(&[], out);
+                let count = self.transaction.take().map_or(0, |it| it.answers(self.setting.transport));
+                self.state = State::Command;
                 (0..count).for_each(|_| say(out, &Bad::Size.to_string()));
                 Ok(Some(Step::Reset))
             }
@@ -278,29 +218,6 @@ impl Reception {
         }
     }
 
-    /// Throws away what is not a command; false: more of it is to come, or the caller has not decided.
-    fn skip(&mut self, input: &mut Input) -> bool {
-        match self.state {
-            State::Chunk(left) => {
-                let count = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
-                input.consume(count);
-                let left = left.saturating_sub(u64::try_from(count).unwrap_or(left));
-                self.state = if left == 0 { State::Command } else { State::Chunk(left) };
-                left == 0
-            }
-            State::Rest => {
-                let (count, ended) = line::past_crlf(input.bytes());
-                input.consume(count);
-                if ended {
-                    self.state = State::Command;
-                }
-                ended
-            }
-            State::Body(_) | State::Deciding => false,
-            State::Command => true,
-        }
-    }
-
     /// What a line leads to; none: go on with the next.
     fn command(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<Option<Step>, Bad> {
         match Command::parse(text, self.setting.transport)? {
@@ -311,7 +228,7 @@ impl Reception {
             Command::Data => return self.data().map(Some),
             Command::Hello { name, extended } => {
                 self.hello = Some(Greeted { name, extended });
-                self.welcome(extended, out);
+                self.setting.welcome(extended, out);
                 return Ok(self.transaction.take().map(|_| Step::Reset));
             }
             Command::Help => say(out, "214 2.0.0 See RFC 5321 and RFC 2033."),
@@ -321,7 +238,7 @@ impl Reception {
                 say(out, &format!("221 2.0.0 {} Bye.", self.setting.hostname));
                 return Ok(Some(Step::Goodbye));
             }
-            Command::Recipient(argument) => return self.recipient(argument),
+            Command::Recipient(argument) => return self.recipient(argument).map(Some),
             Command::Rset => {
                 say(out, "250 2.0.0 Ok.");
                 return Ok(self.transaction.take().map(|_| Step::Reset));
@@ -334,103 +251,51 @@ impl Reception {
         Ok(None)
     }
 
-    fn welcome(&self, extended: bool, out: &mut Vec<u8>) {
-        let setting = &self.setting;
-        let mut said = setting.hostname.to_string();
-        if extended {
-            let starttls = setting.tls != LoginOffer::Now;
-            for line in capability::of_messages(&setting.shared, setting.max_message, starttls) {
-                say(out, &format!("250-{said}"));
-                said = line;
-            }
-        }
-        say(out, &format!("250 {said}"));
-    }
-
     fn mail(&mut self, argument: &[u8], out: &mut Vec<u8>) -> Result<Step, Bad> {
-        let setting = &self.setting;
-        if setting.tls == LoginOffer::OnlyAfterTls {
-            return Err(Bad::MustStartTls);
-        }
-        if self.hello.is_none() {
-            return Err(match setting.transport {
-                Transport::Lmtp => Bad::LhloFirst,
-                Transport::Mx => Bad::EhloFirst,
-            });
-        }
         if self.transaction.is_some() {
             return Err(Bad::NestedMail);
         }
-        let sender = Sender::parse(argument, |extension| self.offered(extension))?;
-        if sender.size() > capability::size(&setting.shared, setting.max_message) {
-            return Err(Bad::Size);
-        }
-        self.transaction = Some(Transaction { utf8: sender.utf8(), recipients: 0 });
+        let (transaction, sender) = Transaction::begin(argument, self.hello.as_ref(), &self.setting)?;
+        self.transaction = Some(transaction);
         say(out, "250 2.1.0 Ok.");
         Ok(Step::Mail(sender))
     }
 
-    fn recipient(&mut self, argument: &[u8]) -> Result<Option<Step>, Bad> {
-        let Transaction { utf8, recipients } = self.transaction.as_ref().ok_or(Bad::MailFirst)?;
-        let recipient = Recipient::parse(argument, *utf8, |extension| self.offered(extension))?;
-        if *recipients >= self.setting.max_recipients {
-            self.refused = self.refused.saturating_add(1);
-            return Err(Bad::TooManyRecipients);
-        }
+    fn recipient(&mut self, argument: &[u8]) -> Result<Step, Bad> {
+        let transaction = self.transaction.as_ref().ok_or(Bad::MailFirst)?;
+        let recipient = transaction.recipient(argument, self.hello.as_ref(), &self.setting)?;
         self.state = State::Deciding;
-        Ok(Some(Step::Recipient(recipient)))
+        Ok(Step::Recipient(recipient))
     }
 
     fn data(&mut self) -> Result<Step, Bad> {
-        if self.transaction.is_none() {
-            return Err(Bad::MailFirst);
-        }
-        if self.recipients() == 0 {
+        let transaction = self.transaction.as_ref().ok_or(Bad::MailFirst)?;
+        if !transaction.has_recipients() {
             return Err(Bad::NoRecipients);
         }
         self.state = State::Deciding;
         Ok(Step::Data)
     }
 
-    fn recipients(&self) -> u32 {
-        self.transaction.as_ref().map_or(0, |transaction| transaction.recipients)
-    }
-
-    /// Whether the client was told of an extension.
-    fn offered(&self, extension: &str) -> bool {
-        let shared = || self.setting.shared.iter().any(|line| capability::keyword(line) == extension);
-        self.hello.as_ref().is_some_and(|greeted| greeted.extended) && (extension == "SIZE" || shared())
-    }
-
-    /// Counts a command, within a transaction only the recipients that are not taken.
-    fn count(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        if self.transaction.is_none() {
-            self.commands = self.commands.saturating_add(1);
-        }
-        if self.commands <= MAX_COMMANDS && self.refused <= MAX_REFUSED {
-            return Ok(());
-        }
-        say(out, &format!("421 4.7.0 {} Too many commands without a message.", self.setting.hostname));
-        Err(Error::TooManyCommands)
-    }
-
-    /// Tells the client what was wrong, and counts it where no honest client would be.
-    fn refuse_line(&mut self, bad: Bad, out: &mut Vec<u8>) -> Result<(), Error> {
-        // Who pipelines says DATA before it knows of its recipients, and may have more of them than we take.
-        if !matches!(bad, Bad::NoRecipients | Bad::Size | Bad::TooManyRecipients) {
-            self.bad = self.bad.saturating_add(1);
-        }
-        if self.bad > self.setting.bad_commands {
-            say(out, &format!("421 4.7.0 {} Too many bad commands.", self.setting.hostname));
-            return Err(Error::TooManyBadCommands);
+    /// Answers a line that was no good, and counts it where no honest client would say it.
+    fn refuse(&mut self, bad: Bad, out: &mut Vec<u8>) -> Result<(), Error> {
+        match bad {
+            // Who pipelines says DATA before it knows of its recipients, and may have more of them than we take.
+            Bad::NoRecipients | Bad::Size => {}
+            Bad::TooManyRecipients => self.patience.refused_recipient(),
+            _ => self.patience.bad_command(self.setting.bad_commands)?,
         }
         say(out, &bad.to_string());
         Ok(())
     }
-}
 
-/// Writes a line.
-fn say(out: &mut Vec<u8>, line: &str) {
-    out.extend_from_slice(line.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    /// Says why there is no more patience.
+    fn tired(&self, error: Error, out: &mut Vec<u8>) -> Error {
+        let why = match error {
+            Error::TooManyBadCommands => "Too many bad commands.",
+            _ => "Too many commands without a message.",
+        };
+        say(out, &format!("421 4.7.0 {} {why}", self.setting.hostname));
+        error
+    }
 }

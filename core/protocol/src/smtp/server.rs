@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::answer::say;
 use super::capability;
 use super::command::{self, AUTH_LIMIT, Bad, Command, Hello, Line};
 use super::response::split_enhanced;
@@ -291,10 +292,4 @@ impl Server for SmtpServer {
     fn goodbye(&mut self, text: &str, out: &mut Vec<u8>) {
         say(out, &format!("421 4.3.2 {} {}", self.setting.hostname, printable(text.as_bytes(), MAX_TEXT)));
     }
-}
-
-/// Writes a line.
-fn say(out: &mut Vec<u8>, line: &str) {
-    out.extend_from_slice(line.as_bytes());
-    out.extend_from_slice(b"\r\n");
 }
