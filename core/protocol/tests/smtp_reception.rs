@@ -232,6 +232,11 @@ fn a_conversation_ends_with_commands_without_a_message() {
     for command in ["NOOP\r\n", "RSET\r\n", "EHLO x\r\n", "MAIL FROM:<>\r\nRSET\r\n"] {
         assert_eq!(greeted(&command.repeat(101)).end, Some(Error::TooManyCommands), "{command}");
     }
+    // Within a transaction too, whose server would wait for ever.
+    for command in ["NOOP\r\n", "HELP\r\n", "VRFY x\r\n", "DATA\r\n"] {
+        let said = format!("MAIL FROM:<>\r\nRCPT TO:<no@d>\r\n{}", command.repeat(101));
+        assert_eq!(greeted(&said).end, Some(Error::TooManyCommands), "{command}");
+    }
     let message = format!("{TRANSACTION}Hi.\r\n.\r\nNOOP\r\n");
     assert_eq!(greeted(&message.repeat(200)).end, None);
 }

@@ -9,6 +9,8 @@ const MAX_TEXT: usize = 400;
 const CLOSING: u16 = 421;
 /// What it is to a client of ours: a local error.
 const LOCAL_ERROR: u16 = 451;
+/// TLS or a login is asked of us: the endpoint is set up wrong, and nobody's mail shall bounce for it.
+const ASKED_OF_US: &[u16] = &[530, 535, 538];
 
 /// A reply of one line.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,6 +28,12 @@ impl Answer {
 
     /// A backend's own: its code and text, its lines made one.
     pub(super) fn of(reply: &Reply) -> Self {
+        if ASKED_OF_US.contains(&reply.code) {
+            return Self::new(
+                LOCAL_ERROR,
+                "4.3.5 The server of this mailbox does not take our mail, please try again later.",
+            );
+        }
         let mut enhanced = None;
         let mut texts = Vec::with_capacity(reply.lines.len());
         for line in &reply.lines {
@@ -85,6 +93,11 @@ mod tests {
             (550, &[b"no", b"5.7.1 spam"], "550 5.7.1 no spam"),
             (452, &[b"4.2.2 d\xc3\xa9lai\t\x1b!"], "452 4.2.2 dlai!"),
             (421, &[b"4.3.2 going down"], "451 4.3.2 going down"),
+            (
+                530,
+                &[b"5.7.0 Must issue a STARTTLS command first"],
+                "451 4.3.5 The server of this mailbox does not take our mail, please try again later.",
+            ),
         ];
         for (code, lines, expected) in table {
             let reply = Reply { code: *code, lines: lines.iter().map(|line| line.to_vec()).collect() };

@@ -119,6 +119,9 @@ pub(super) fn argument(
     let (path, behind) = (rest.get(..end).unwrap_or_default(), rest.get(end.saturating_add(1)..).unwrap_or_default());
     let parameters = parameters(behind)?;
     let utf8 = utf8(&parameters);
+    if utf8 == Utf8::Forbidden && !behind.is_ascii() {
+        return Err(Bad::Utf8);
+    }
     match Path::parse(path, utf8) {
         Some(path) => Ok((path, parameters)),
         None if utf8 == Utf8::Forbidden && Path::parse(path, Utf8::Allowed).is_some() => Err(Bad::Utf8),
@@ -191,12 +194,19 @@ fn is_domain(domain: &str) -> bool {
         return !literal.is_empty()
             && literal.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".:-".contains(&octet));
     }
-    let plain = |octet: u8| !octet.is_ascii() || octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
-    domain.split('.').all(|label| !label.is_empty() && label.bytes().all(plain))
+    let plain = |letter: char| match letter {
+        '-' | '_' => true,
+        _ if letter.is_ascii() => letter.is_ascii_alphanumeric(),
+        _ => !LIKE_AT.contains(&letter),
+    };
+    domain.split('.').all(|label| !label.is_empty() && label.chars().all(plain))
 }
 
 /// What ends an atom (RFC 5322, section 3.2.3).
 const SPECIALS: &[u8] = b"()<>[]:;@\\,\"";
+/// What Unicode's compatibility forms (NFKC), by which the directory knows names, make an `@` of: the domain would be
+/// another one for us than for a server.
+const LIKE_AT: &[char] = &['\u{fe6b}', '\u{ff20}'];
 const POSTMASTER: &str = "postmaster";
 
 #[cfg(test)]
@@ -229,6 +239,8 @@ mod tests {
             ("TO:<a@b> NOTIFY=NEVER orcpt=rfc822;a+40b", good("a@b", "NOTIFY=NEVER orcpt=rfc822;a+40b")),
             ("TO:<a@b>  SIZE=1", good("a@b", "SIZE=1")),
             ("TO:<sit\u{e9}@tgg.net.id>", Err(Bad::Utf8)),
+            ("TO:<a@b> ORCPT=rfc822;sit\u{e9}@b", Err(Bad::Utf8)),
+            ("TO:<a@b> ORCPT=rfc822;a\u{1}", Err(Bad::Arguments)),
             ("TO:<siti>", Err(Bad::Recipient)),
             ("TO:siti@tgg.net.id", Err(Bad::Recipient)),
             ("TO:<siti@tgg.net.id", Err(Bad::Recipient)),
@@ -256,6 +268,10 @@ mod tests {
             assert_eq!(recipient(text, Utf8::Forbidden), *expected, "{text}");
         }
         assert_eq!(recipient("TO:<sit\u{e9}@t\u{e9}>", Utf8::Allowed), good("sit\u{e9}@t\u{e9}", ""));
+        for at in LIKE_AT {
+            let said = format!("TO:<siti+@evil.example{at}tgg.net.id>");
+            assert_eq!(recipient(&said, Utf8::Allowed), Err(Bad::Recipient), "{at}");
+        }
     }
 
     #[test]

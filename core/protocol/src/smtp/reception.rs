@@ -113,9 +113,11 @@ impl Reception {
                     step
                 }
             };
-            let borne = match &self.transaction {
-                Some(_) => self.patience.check(),
-                None => self.patience.idle_command(),
+            let borne = match &step {
+                Ok(Some(Step::Data | Step::Mail(_) | Step::Recipient(_))) | Err(Bad::TooManyRecipients) => {
+                    self.patience.check()
+                }
+                _ => self.patience.idle_command(),
             };
             borne.map_err(|error| self.tired(error, out))?;
             match step {
