@@ -90,6 +90,7 @@ class Resolver:
         if self._background:
             await asyncio.wait(self._background)
         await self._idle.wait()
+        await self._mail_domains.close()
         await self._lookups.close()
         if self._stores:
             await asyncio.wait(self._stores)
@@ -111,13 +112,11 @@ class Resolver:
             fresh = {place for place, question in enumerate(questions) if question.fresh}
             self._answer_negatives(asked, answers, fresh)
             stale = await self._answer_cached(asked, answers)
-            if answers:
-                await self._mail_domains.tell(questions, answers)
-                yield answers
+            async for part in self._mail_domains.told(questions, answers):
+                yield part
             if asked:
-                answers = await self._answer_by_directory(asked, stale)
-                await self._mail_domains.tell(questions, answers)
-                yield answers
+                async for part in self._mail_domains.told(questions, await self._answer_by_directory(asked, stale)):
+                    yield part
         finally:
             self._resolving -= 1
             if not self._resolving:
