@@ -6,6 +6,7 @@
 //! read; a leg that fails does so alone. Whoever leaves before the end of a message has its legs cut before theirs.
 
 mod answers;
+mod connection;
 mod courier;
 pub mod harvest;
 mod leg;

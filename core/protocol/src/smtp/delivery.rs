@@ -83,11 +83,11 @@ impl Delivery {
     /// # Errors
     /// [`Error::BackendLacks`]: it cannot take such a message, which the client may not know: it was offered by another.
     pub fn mail(&mut self, sender: &Sender, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.state = State::Transaction("mail");
         if let Some(lacking) = sender.needs().find(|needed| !self.capabilities.has(needed)) {
             return Err(Error::BackendLacks(lacking));
         }
         out.extend_from_slice(sender.command(self.capabilities.has("SIZE")).as_bytes());
-        self.state = State::Transaction("mail");
         Ok(())
     }
 
@@ -96,11 +96,11 @@ impl Delivery {
     /// # Errors
     /// [`Error::BackendLacks`].
     pub fn recipient(&mut self, recipient: &Recipient, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.state = State::Transaction("rcpt");
         if recipient.needs_dsn() && !self.capabilities.has("DSN") {
             return Err(Error::BackendLacks("DSN"));
         }
         out.extend_from_slice(recipient.command().as_bytes());
-        self.state = State::Transaction("rcpt");
         Ok(())
     }
 

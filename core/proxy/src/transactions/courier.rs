@@ -66,6 +66,15 @@ impl Courier<'_> {
         self.shared.pools.candidates(home, account, self.service)
     }
 
+    /// Counts against a backend what is its own fault. What it says no to may be the client, whose address and name it is
+    /// told: of that its probes judge, which are nobody's.
+    pub(super) fn failed(&self, candidate: &Candidate, error: &Error) {
+        use zproxy_protocol::Error::{BackendLacks, BackendQuit};
+        if !matches!(error, Error::BackendProtocol { source: BackendLacks(_) | BackendQuit(_), .. }) {
+            self.shared.pools.failed(candidate, error);
+        }
+    }
+
     /// A recipient without domain, as the listener's address may complete it.
     pub(super) async fn find_bare(&self, name: &Name) -> Result<Option<route::Route>, Error> {
         let virtual_host = self.server_name.or(self.ends.authority.as_deref());

@@ -6,25 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 use zproxy_protocol::smtp::{Answer, Delivery, Recipient, Sender, Transport};
-use zproxy_protocol::{Client as _, ClientStep, Input};
 
 use super::answers;
+use super::connection::Connection;
 use super::courier::Courier;
 use crate::Error;
-use crate::authenticate::{Conversed, converse};
-use crate::dial::{self, Target, Terms};
-use crate::pool::{Candidate, EndpointTls, Lease};
-use crate::stream::Stream;
+use crate::pool::Candidate;
 
 /// Members of a group that one transaction tries: as many as a login.
 const MOST_CANDIDATES: usize = 3;
-/// Octets of a reply that one read brings at most.
-const ROOM: usize = 4096;
-/// A goodbye is not waited for any longer.
-const GOODBYE: Duration = Duration::from_secs(5);
 /// What a backend that stopped reading has already said comes at once.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -45,15 +37,6 @@ enum Standing {
     Failed(Error),
 }
 
-struct Connection {
-    stream: Stream,
-    input: Input,
-    machine: Delivery,
-    candidate: Candidate,
-    /// The place among its sessions.
-    _lease: Lease,
-}
-
 impl Leg {
     /// Connects to the first of the candidates that can be had, and says whose mail it is.
     pub(super) async fn begin(courier: &Courier<'_>, candidates: &[Candidate], sender: &Sender) -> Self {
@@ -67,7 +50,7 @@ impl Leg {
                     Standing::Refused(answer)
                 }
                 Err(error) => {
-                    courier.shared.pools.failed(candidate, &error);
+                    courier.failed(candidate, &error);
                     let next = error.another_backend_may_help() || matches!(error, Error::BackendDown { .. });
                     leg.standing = Standing::Failed(error);
                     if next {
@@ -81,9 +64,10 @@ impl Leg {
         leg
     }
 
-    /// Whether one of these is where it leads to, or would have.
+    /// Whether one of these is where it leads to, or would have. Those that were tried before it are not: who may only go
+    /// to one of them must not end up here.
     pub(super) fn serves(&self, candidates: &[Candidate]) -> bool {
-        candidates.iter().any(|candidate| self.backends.contains(&candidate.backend.name))
+        self.name().is_some_and(|name| candidates.iter().any(|candidate| candidate.backend.name == *name))
     }
 
     /// The backend.
@@ -101,17 +85,10 @@ impl Leg {
 
     /// Says whom the message is for.
     pub(super) async fn ask(&mut self, courier: &Courier<'_>, recipient: &Recipient) -> Answer {
-        let patience = courier.config().timeouts.backend_login;
         let Standing::Open(connection) = &mut self.standing else { return self.obstacle() };
-        let asked = async {
-            let mut out = Vec::new();
-            connection.machine.recipient(recipient, &mut out).map_err(|error| Error::of_backend("rcpt", error))?;
-            connection.say(&mut out).await?;
-            connection.answer().await
-        };
-        match timeout(patience, asked).await.unwrap_or(Err(Error::BackendTimeout("rcpt"))) {
+        match connection.ask(courier, |machine, out| machine.recipient(recipient, out)).await {
             Ok(answer) => {
-                courier.shared.pools.succeeded(&connection.candidate);
+                courier.shared.pools.succeeded(connection.candidate());
                 self.recipients += usize::from(answer.is_positive());
                 answer
             }
@@ -122,14 +99,11 @@ impl Leg {
     /// Asks to be let send the message. Nobody's recipients need no message.
     pub(super) async fn begin_message(&mut self, courier: &Courier<'_>) {
         let Standing::Open(connection) = &mut self.standing else { return };
-        let asked = async {
-            let mut out = Vec::new();
-            connection.machine.data(&mut out);
-            connection.say(&mut out).await?;
-            connection.answer().await
+        let data = |machine: &mut Delivery, out: &mut Vec<u8>| {
+            machine.data(out);
+            Ok(())
         };
-        let patience = courier.config().timeouts.backend_login;
-        match timeout(patience, asked).await.unwrap_or(Err(Error::BackendTimeout("data"))) {
+        match connection.ask(courier, data).await {
             Ok(answer) if answer.code() == 354 => {}
             Ok(answer) if answer.code() >= 400 => self.refuse(answer),
             Ok(_) => {
@@ -150,19 +124,13 @@ impl Leg {
     /// Sends a piece of the message, as soon as the backend takes it.
     pub(super) async fn send(&mut self, courier: &Courier<'_>, piece: &[u8]) {
         let Standing::Open(connection) = &mut self.standing else { return };
-        let sent = timeout(courier.config().timeouts.backend_stall, connection.stream.write_all(piece)).await;
-        match sent {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => match timeout(LAST_WORDS, connection.answer()).await {
-                Ok(Ok(answer)) if answer.code() >= 400 => self.refuse(answer),
-                _ => {
-                    self.fail(courier, Error::BackendIo { step: "message", kind: error.kind() });
-                }
-            },
-            Err(_) => {
-                self.fail(courier, Error::BackendTimeout("message"));
-            }
-        }
+        let sent = timeout(courier.config().timeouts.backend_stall, connection.send(piece)).await;
+        let error = match sent {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => Error::BackendIo { step: "message", kind: error.kind() },
+            Err(_) => Error::BackendTimeout("message"),
+        };
+        self.broke(courier, error).await;
     }
 
     /// Ends the message; what became of it, in LMTP for each recipient.
@@ -171,12 +139,10 @@ impl Leg {
             Transport::Lmtp => self.recipients,
             Transport::Mx => 1,
         };
+        self.end(courier).await;
         let mut answers = Vec::with_capacity(count);
         if let Standing::Open(connection) = &mut self.standing {
             let verdict = async {
-                let mut out = Vec::new();
-                connection.machine.end(&mut out);
-                connection.say(&mut out).await?;
                 while answers.len() < count {
                     answers.push(connection.answer().await?);
                 }
@@ -184,7 +150,7 @@ impl Leg {
             };
             let patience = courier.config().timeouts.backend_verdict;
             match timeout(patience, verdict).await.unwrap_or(Err(Error::BackendTimeout("message"))) {
-                Ok(()) => courier.shared.pools.succeeded(&connection.candidate),
+                Ok(()) => courier.shared.pools.succeeded(connection.candidate()),
                 Err(error) => {
                     self.fail(courier, error);
                 }
@@ -194,6 +160,15 @@ impl Leg {
             answers.push(self.obstacle());
         }
         answers
+    }
+
+    /// Says that the message is at its end.
+    async fn end(&mut self, courier: &Courier<'_>) {
+        let Standing::Open(connection) = &mut self.standing else { return };
+        let said = timeout(courier.config().timeouts.backend_stall, connection.end()).await;
+        if let Err(error) = said.unwrap_or(Err(Error::BackendTimeout("message"))) {
+            self.broke(courier, error).await;
+        }
     }
 
     /// Leaves with a goodbye, for which nobody waits.
@@ -210,9 +185,20 @@ impl Leg {
         }
     }
 
+    /// It failed within a message: the backend may have said why.
+    async fn broke(&mut self, courier: &Courier<'_>, error: Error) {
+        let Standing::Open(connection) = &mut self.standing else { return };
+        match timeout(LAST_WORDS, connection.answer()).await {
+            Ok(Ok(answer)) if answer.code() >= 400 => self.refuse(answer),
+            _ => {
+                self.fail(courier, error);
+            }
+        }
+    }
+
     fn fail(&mut self, courier: &Courier<'_>, error: Error) -> Answer {
         if let Standing::Open(connection) = &self.standing {
-            courier.shared.pools.failed(&connection.candidate, &error);
+            courier.failed(connection.candidate(), &error);
         }
         self.standing = Standing::Failed(error);
         self.obstacle()
@@ -230,77 +216,5 @@ impl Leg {
             // Not reached: who is open has answers of its own.
             Standing::Open(_) => answers::of_error(&Error::BackendEvasive),
         }
-    }
-}
-
-impl Connection {
-    /// Connects, and says whose mail it is; the answer to that may be no.
-    async fn open(courier: &Courier<'_>, candidate: &Candidate, sender: &Sender) -> Result<(Self, Answer), Error> {
-        let full =
-            || Error::BackendDown { home: candidate.backend.name.as_ref().into(), reason: "max_sessions reached" };
-        let lease = courier.shared.pools.take(candidate).ok_or_else(full)?;
-        let timeouts = &courier.config().timeouts;
-        let endpoint = &candidate.endpoint;
-        let target = Target { address: candidate.address, host: &candidate.backend.host, endpoint };
-        let terms = Terms { trust: &courier.setup.trust, timeout: timeouts.connect, tcp_user: timeouts.tcp_user };
-        let stream = dial::open(target, terms, Some((courier.ends.client, courier.ends.local))).await?;
-        if courier.shared.leads_back(stream.tcp()) {
-            return Err(Error::BackendIsUs(candidate.address));
-        }
-        let starttls = endpoint.tls == EndpointTls::Starttls;
-        let mut machine = Delivery::new(courier.transport(), starttls, courier.presented_to(candidate));
-        let conversed = timeout(timeouts.backend_login, converse(stream.into(), &mut machine, target, terms)).await;
-        let Conversed { stream, rest, end } =
-            conversed.unwrap_or_else(|_| Err(Error::BackendTimeout(machine.phase())))?;
-        if !matches!(end, ClientStep::Success(_)) {
-            return Err(Error::BackendEvasive);
-        }
-        let candidate = candidate.clone();
-        let mut connection = Self { stream, input: rest, machine, candidate, _lease: lease };
-        let asked = async {
-            let mut out = Vec::new();
-            connection.machine.mail(sender, &mut out).map_err(|error| Error::of_backend("mail", error))?;
-            connection.say(&mut out).await?;
-            connection.answer().await
-        };
-        let answer = timeout(timeouts.backend_login, asked).await.unwrap_or(Err(Error::BackendTimeout("mail")))?;
-        Ok((connection, answer))
-    }
-
-    /// Sends a command. What the backend said before it was asked would be taken for the answer.
-    async fn say(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        let step = self.machine.phase();
-        if !self.input.is_empty() {
-            let early = zproxy_protocol::Error::BackendProtocol("a reply before it was asked for");
-            return Err(Error::of_backend(step, early));
-        }
-        self.stream.send(out).await.map_err(|error| Error::BackendIo { step, kind: error.kind() })
-    }
-
-    async fn answer(&mut self) -> Result<Answer, Error> {
-        loop {
-            let step = self.machine.phase();
-            if let Some(answer) =
-                self.machine.answer(&mut self.input).map_err(|error| Error::of_backend(step, error))?
-            {
-                return Ok(answer);
-            }
-            let broken = |kind| Error::BackendIo { step, kind };
-            if self.stream.fill(&mut self.input, ROOM).await.map_err(|error| broken(error.kind()))? == 0 {
-                return Err(broken(std::io::ErrorKind::UnexpectedEof));
-            }
-        }
-    }
-
-    /// Says goodbye, and keeps its place until the backend has closed.
-    fn leave(mut self) {
-        tokio::task::spawn_local(async move {
-            let goodbye = async {
-                self.stream.send(&mut b"QUIT\r\n".to_vec()).await?;
-                while self.stream.fill(&mut Input::new(), ROOM).await? > 0 {}
-                std::io::Result::Ok(())
-            };
-            let _ = timeout(GOODBYE, goodbye).await;
-        });
     }
 }
