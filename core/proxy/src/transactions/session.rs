@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use zproxy_protocol::smtp::{Answer, Reception, ReceptionSetting, Recipient, Step};
 
 use super::courier::Courier;
@@ -79,7 +79,18 @@ async fn serve(visit: &mut Visit, rules: &Transactions, stream: Stream, ends: En
     let (asked_to_end, ending) = watch::channel(None);
     let front = Front::new(stream, visit.starttls(), ROOM);
     let reception = Reception::new(setting(visit, rules));
-    let mut talk = Talk { visit, rules, ends, front, reception, transaction: None, entry: &entry, ending, until: None };
+    let mut talk = Talk {
+        visit,
+        rules,
+        ends,
+        front,
+        reception,
+        transaction: None,
+        entry: &entry,
+        ending,
+        answered: Instant::now(),
+        until: None,
+    };
     let ended = tokio::select! {
         ended = talk.lead() => ended,
         () = patience(entry.live(), &asked_to_end) => Err(Error::Kicked),
@@ -109,6 +120,8 @@ struct Talk<'a> {
     entry: &'a Entry,
     /// What to say when it shall end, once that is asked for.
     ending: watch::Receiver<Option<Arc<str>>>,
+    /// When the client's last command had its answer.
+    answered: Instant,
     /// When the message that is coming must be there; none: none is coming.
     until: Option<Instant>,
 }
@@ -130,6 +143,9 @@ impl Talk<'_> {
                 }
                 Step::Mail(sender) => self.transaction = Some(Transaction::new(sender)),
                 Step::More => {
+                    if !self.front.out.is_empty() {
+                        self.answered = Instant::now();
+                    }
                     self.front.send().await?;
                     self.read().await?;
                 }
@@ -178,15 +194,16 @@ impl Talk<'_> {
     async fn read(&mut self) -> Result<(), Error> {
         let idle = self.visit.setup.config.timeouts.idle[self.visit.listening.listener.service.index()];
         let between = self.reception.is_between();
-        let until = self.until.unwrap_or_else(|| Instant::now() + idle);
+        // A command comes whole, not an octet now and then; a message has a time of its own.
+        let silent = if self.until.is_some() { Instant::now() } else { self.answered } + idle;
+        let until = self.until.unwrap_or(silent);
         let (what, text) = tokio::select! {
-            read = timeout(idle, self.front.read()) => match read {
-                Ok(read) => return read,
-                Err(_) => (Error::Idle, "you said nothing for too long"),
-            },
-            () = sleep_until(until), if self.until.is_some() => {
+            biased;
+            () = sleep_until(until), if until < silent => {
                 (Error::ClientTimeout("message"), "your message took too long")
             }
+            () = sleep_until(silent) => (Error::Idle, "you said nothing for too long"),
+            read = self.front.read() => return read,
             ending = self.ending.wait_for(Option::is_some), if between => {
                 let text = ending.ok().and_then(|text| (*text).clone()).unwrap_or_else(|| Arc::from("closing"));
                 self.reception.goodbye(&text, &mut self.front.out);
