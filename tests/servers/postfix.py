@@ -32,6 +32,9 @@ PORTS: Final = {
     # These expect a PROXY protocol header.
     "submission_proxy": 11587,
     "submissions_proxy": 11465,
+    # Mail of the world.
+    "smtp": 10025,
+    "smtp_proxy": 11025,
 }
 AUTH_PORT = 10012
 LMTP_PORT = 10024
@@ -57,8 +60,9 @@ service lmtp {{
 """What a mailbox server needs to say so that a Postfix can ask it about passwords and bring it mail."""
 
 QUEUED = re.compile(
-    r"(?P<service>submissions?(?:_proxy)?)/smtpd\[\d+\]: (?P<queue_id>[0-9A-F]+): "
-    r"client=(?P<name>\S+)\[(?P<address>[^\]]+)\], sasl_method=(?P<method>\S+), sasl_username=(?P<user>\S+)$",
+    r"(?P<service>(?:submissions?|smtp)(?:_proxy)?)/smtpd\[\d+\]: (?P<queue_id>[0-9A-F]+): "
+    r"client=(?P<name>\S+)\[(?P<address>[^\]]+)\]"
+    r"(?:, sasl_method=(?P<method>\S+), sasl_username=(?P<user>\S+))?$",
     re.MULTILINE,
 )
 
@@ -80,14 +84,15 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedMessage:
-    """One message that a client logged in for, as Postfix saw it."""
+    """One message of a client, as Postfix saw it."""
 
     service: str
     name: str
     address: str
     """The client's, as far as Postfix knows."""
-    method: str
-    user: str
+    method: str | None
+    """None: it did not log in."""
+    user: str | None
     queue_id: str
 
 
@@ -199,6 +204,7 @@ def _service(address: str, name: str) -> str:
     options = [f"syslog_name=postfix/{name}"]
     options += ["smtpd_tls_wrappermode=yes"] if service == "submissions" else []
     options += ["smtpd_upstream_proxy_protocol=haproxy"] if proxied else []
+    options += ["smtpd_relay_restrictions=reject_unauth_destination"] if service == "smtp" else []
     return f"{address}:{PORTS[name]} inet n - n - - smtpd\n" + "".join(f"  -o {option}\n" for option in options)
 
 

@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from servers.failing import failing, says
 from servers.fake_receiver import Receiver
 from servers.front import TIMEOUTS
 from servers.post import SITI, Post
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from servers.failing import Fault
     from servers.fake_backend import Conversation
 
-    Fault = Callable[[Conversation], None]
-
 QUICK = TIMEOUTS | {"backend_login": "300ms", "backend_stall": "300ms", "backend_verdict": "300ms"}
-PLACES = ["greeting", "EHLO", "XCLIENT", "second EHLO", "MAIL", "RCPT", "DATA", "message"]
-"""What it would say next."""
+PLACES = ("greeting", "EHLO", "XCLIENT", "second EHLO", "MAIL", "RCPT", "DATA", "message")
+"""What a server that is told of clients by XCLIENT says, in order."""
 LATER = b"451 4.4.2 The server of this mailbox does not answer, please try again later.\r\n"
-
-
-class GoneError(OSError):
-    """This conversation is over."""
-
-
-class Failing:
-    """A conversation that goes wrong in place of one thing to be said."""
-
-    def __init__(self, conversation: Conversation, place: int, fault: Fault) -> None:
-        self._conversation = conversation
-        self._left = place
-        self._fault = fault
-
-    def send(self, said: bytes) -> None:
-        if self._left == 0:
-            self._fault(self._conversation)
-            raise GoneError
-        self._left -= 1
-        self._conversation.send(said)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the conversation has
-        return getattr(self._conversation, name)
-
-
-def says(*parts: bytes) -> Fault:
-    def fault(conversation: Conversation) -> None:
-        for part in parts:
-            conversation.send(part)
-        conversation.hold()
-
-    return fault
 
 
 FAULTS: dict[str, Fault] = {
@@ -95,9 +63,8 @@ def answered(post: Post) -> list[bytes]:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_fault_is_told_as_one_that_may_pass(place: str, fault: str, post: Post) -> None:
-    receiver = Receiver()
-    at, does = PLACES.index(place), FAULTS[fault]
-    post.backends["mx"].behaviour = lambda conversation: receiver(Failing(conversation, at, does))  # type: ignore[arg-type]
+    at = PLACES.index(place)
+    post.backends["mx"].behaviour = failing(Receiver(), at, FAULTS[fault])
     told = answered(post)
     before = {"DATA": [b"250 "], "message": [b"250 ", b"354 "]}.get(place, [])
     assert [line[:4] for line in told] == [*before, b"451 "], told
@@ -109,11 +76,8 @@ def test_a_fault_is_told_as_one_that_may_pass(place: str, fault: str, post: Post
 
 @pytest.mark.parametrize("place", ["RCPT", "message"])
 def test_octets_beyond_ascii_are_left_out(place: str, post: Post) -> None:
-    receiver = Receiver()
     reply = says(b"550 5.7.1 d\xc3\xa9sol\xe9 \x1b[31m\x07\r\n")
-    post.backends["mx"].behaviour = lambda conversation: receiver(  # type: ignore[arg-type]
-        Failing(conversation, PLACES.index(place), reply)  # type: ignore[arg-type]
-    )
+    post.backends["mx"].behaviour = failing(Receiver(), PLACES.index(place), reply)
     assert answered(post)[-1] == b"550 5.7.1 dsol [31m\r\n"
 
 

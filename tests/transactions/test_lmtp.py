@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from servers.failing import failing
 from servers.fake_receiver import Receiver
 from servers.front import TIMEOUTS
 from servers.post import BUDI, SATRIO, SITI, Post
@@ -13,12 +14,11 @@ from servers.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from servers.fake_backend import Conversation
 
 WIDI = "widi@gec-course.com"
-STALL = {"backend_stall": "300ms", "backend_verdict": "300ms"}
+STALL = {"backend_login": "300ms", "backend_stall": "300ms", "backend_verdict": "300ms"}
 PIECE = b"x" * 998 + b"\r\n"
 
 
@@ -120,18 +120,37 @@ def test_a_home_that_dies_while_the_message_comes_fails_alone(behaving: Post) ->
     assert [answer[:10] for answer in answers] == [b"451 4.4.2 ", b"250 2.0.0 "]
 
 
-def test_a_home_that_stalls_fails_alone_at_its_deadline(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    with Post(tmp_path_factory.mktemp("impatient"), timeouts=TIMEOUTS | STALL) as running:
+        yield running
+
+
+@pytest.mark.parametrize("message", [PIECE * 900, b"Hi.\r\n"], ids=["more than the kernel takes", "behind the dot"])
+def test_a_home_that_stalls_fails_alone_at_its_deadline(message: bytes, impatient: Post) -> None:
     def stalls(conversation: Conversation) -> bytes:
         conversation.ignore()
         return b""
 
-    with Post(tmp_path, timeouts=TIMEOUTS | STALL) as post:
-        post.receivers["one"].read = stalls
-        # More than the kernel takes for a reader that does not read, and then silence behind the dot.
-        for message in (PIECE * 900, b"Hi.\r\n"):
-            answers = post.sent("lmtp", SITI, SATRIO, BUDI, message=message)
-            assert [answer[:10] for answer in answers] == [b"451 4.4.2 ", b"250 2.0.0 ", b"451 4.4.2 "]
-            assert post.receivers["two"].messages.pop().data == message + b".\r\n"
+    impatient.backends["one"].behaviour = Receiver(lmtp=True, read=stalls)
+    answers = impatient.sent("lmtp", SITI, SATRIO, BUDI, message=message)
+    assert [answer[:10] for answer in answers] == [b"451 4.4.2 ", b"250 2.0.0 ", b"451 4.4.2 "]
+    assert impatient.receivers["two"].messages.pop().data == message + b".\r\n"
+
+
+@pytest.mark.parametrize("place", ["greeting", "LHLO", "MAIL", "RCPT", "DATA"])
+def test_a_home_that_stalls_before_the_message_costs_its_own_alone(place: str, impatient: Post) -> None:
+    at = ("greeting", "LHLO", "MAIL", "RCPT", "second RCPT", "DATA").index(place)
+    impatient.backends["one"].behaviour = failing(Receiver(lmtp=True), at, lambda home: home.hold())
+    client, answers = impatient.begun("lmtp", SITI, SATRIO, BUDI)
+    with client:
+        home = b"250 " if place == "DATA" else b"451 "
+        assert [answer[:4] for answer in answers] == [home, b"250 ", home]
+        assert client.ask(b"DATA\r\n").startswith(b"354 ")
+        client.send(b"Hi.\r\n.\r\n")
+        told = client.lines(3 if place == "DATA" else 1)
+    assert [line[:4] for line in told] == ([b"451 ", b"250 ", b"451 "] if place == "DATA" else [b"250 "])
+    assert impatient.receivers["two"].messages.pop().recipients == (SATRIO.encode(),)
 
 
 def test_a_client_that_leaves_before_the_dot_leaves_no_message(behaving: Post) -> None:
