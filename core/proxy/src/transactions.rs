@@ -12,6 +12,7 @@ pub mod harvest;
 mod leg;
 mod recipient;
 mod session;
+mod talk;
 mod together;
 mod transaction;
 
