@@ -120,6 +120,10 @@ def endpoint(**fields: object) -> pool_pb2.Endpoints:
     return pool_pb2.Endpoints(imap=pool_pb2.Endpoint(**({"port": 143} | fields)))  # type: ignore[arg-type]
 
 
+def mta(**fields: object) -> pool_pb2.Endpoints:
+    return pool_pb2.Endpoints(smtp=pool_pb2.Endpoint(**({"port": 25} | fields)))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
@@ -148,6 +152,9 @@ def endpoint(**fields: object) -> pool_pb2.Endpoints:
         ({"endpoints": endpoint(login_style=XCLIENT)}, "nothing proves a client"),
         ({"endpoints": endpoint(login_style=XCLIENT)}, 'is for submission with forward = "xclient" alone'),
         ({"endpoints": endpoint(master_user="zproxy")}, "endpoints.imap.master_user"),
+        ({"endpoints": mta()}, "endpoints.smtp.forward: an MTA"),
+        ({"endpoints": mta(forward=pool_pb2.FORWARD_NONE)}, "relays for the world"),
+        ({"endpoints": mta(forward=pool_pb2.FORWARD_PROXY_V1)}, "relays for the world"),
     ],
 )
 def test_a_faulty_backend_is_told_by_field(wish: dict[str, object], told: str) -> None:

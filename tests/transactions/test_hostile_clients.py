@@ -48,7 +48,7 @@ def post(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iter
         directory,
         listeners=listeners,
         certificates=[authority.issue(HOSTNAME).config],
-        timeouts=TIMEOUTS | {"mx_idle": f"{IDLE}s"},
+        timeouts=TIMEOUTS | {"mx_idle": f"{IDLE}s", "message": f"{2 * IDLE}s"},
         limits=limits,
     )
     for receiver in post.receivers.values():
@@ -275,6 +275,20 @@ def test_a_command_an_octet_now_and_then_does_not_keep_a_session(begun: bytes, p
             client.try_send(b"N")
         assert heard.endswith(b"421 4.3.2 mail.tgg.net.id you said nothing for too long\r\n")
         assert time.monotonic() - began < 5 * IDLE
+
+
+def test_a_message_a_line_now_and_then_ends_in_its_time_and_reaches_nobody(post: Post) -> None:
+    client, _ = post.begun("mx", SITI)
+    with client:
+        assert client.ask(b"DATA\r\n").startswith(b"354 ")
+        began = time.monotonic()
+        heard = b""
+        while (more := client.heard_within(IDLE / 5)) is not None and time.monotonic() - began < 10 * IDLE:
+            heard += more.octets
+            client.try_send(b"x\r\n")
+        assert heard == b"421 4.3.2 mail.tgg.net.id your message took too long\r\n"
+    assert post.backends["mx"].conversations[-1].ended.wait(10)
+    assert not post.receivers["mx"].messages
 
 
 def test_idle_talk_in_a_transaction_does_not_keep_its_server(post: Post) -> None:

@@ -144,3 +144,51 @@ fn master_users_have_a_name_of_their_own_a_user_and_a_password() {
     ];
     assert_eq!(keys, expected);
 }
+
+#[test]
+fn lmtp_is_for_whom_the_config_names_and_never_on_the_port_of_smtp() {
+    let near = vec!["10.0.0.0/8".to_owned()];
+    let table: &[(&str, Vec<String>, &[&str])] = &[
+        ("127.0.0.1:24", vec![], &[]),
+        ("[::1]:24", vec![], &[]),
+        ("10.0.0.1:24", near.clone(), &[]),
+        ("10.0.0.1:24", vec![], &["listeners[0].allowed_from"]),
+        ("0.0.0.0:24", vec![], &["listeners[0].allowed_from"]),
+        ("[::]:24", vec![], &["listeners[0].allowed_from"]),
+        ("10.0.0.1:24", vec!["10.0.0.0/33".into()], &["listeners[0].allowed_from[0]"]),
+        ("127.0.0.1:25", vec![], &["listeners[0].address"]),
+        ("10.0.0.1:25", near, &["listeners[0].address"]),
+    ];
+    for (address, allowed_from, expected) in table {
+        let mut config = good();
+        config.listeners[0].protocol = wire::Protocol::Lmtp.into();
+        config.listeners[0].address = (*address).into();
+        config.listeners[0].allowed_from.clone_from(allowed_from);
+        assert_eq!(faulty_keys(&config), *expected, "{address} {allowed_from:?}");
+    }
+}
+
+#[test]
+fn what_is_for_those_who_bring_mail_is_for_no_other_listener() {
+    let mut config = good();
+    config.listeners[0].mx = Some(wire::Mx::default());
+    config.listeners[0].allowed_from = vec!["10.0.0.0/8".into()];
+    config.listeners[0].bare_newline = wire::BareNewline::Pass.into();
+    let of_imap = ["listeners[0].mx", "listeners[0].allowed_from", "listeners[0].bare_newline"];
+    assert_eq!(faulty_keys(&config), of_imap);
+    config.listeners[0].protocol = wire::Protocol::Mx.into();
+    config.listeners[0].mx = Some(wire::Mx {
+        refuse_unknown: vec!["*".into(), "tgg.net.id".into(), "a b".into(), "@tgg.net.id".into()],
+        greeting_delay: Some(prost_types::Duration { seconds: 31, nanos: 0 }),
+        ..Default::default()
+    });
+    let mut keys = faulty_keys(&config);
+    keys.sort_unstable();
+    let of_mx = [
+        "listeners[0].allowed_from",
+        "listeners[0].mx.greeting_delay",
+        "listeners[0].mx.refuse_unknown[2]",
+        "listeners[0].mx.refuse_unknown[3]",
+    ];
+    assert_eq!(keys, of_mx);
+}
