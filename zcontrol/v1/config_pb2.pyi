@@ -927,7 +927,9 @@ class Timeouts(_message.Message):
 
     @_builtins.property
     def mx_idle(self) -> _duration_pb2.Duration:
-        """No byte of a client that brings mail; unset: 5m."""
+        """How long a client that brings mail may take for one command, however it drips, and be silent within a message;
+        unset: 5m.
+        """
 
     @_builtins.property
     def lmtp_idle(self) -> _duration_pb2.Duration:
