@@ -12,6 +12,7 @@ import pytest
 from nginx_lookup.facade import facade, request
 from routing.fakes import account
 from zcontrol.demo.loopback import own_address
+from zcontrol.nginx_lookup.app import PATH
 from zcontrol.nginx_lookup.listener import ListenError
 from zcontrol.v1 import config_pb2
 from zcontrol.web import http_server
@@ -51,6 +52,48 @@ async def test_who_says_nothing_or_drips_is_cut_off(monkeypatch: pytest.MonkeyPa
         for begun in (b"", b"GET /service/extension/nginx-lookup HTTP/1.0\r\nAuth-User: "):
             with contextlib.suppress(ConnectionResetError):
                 assert await proxies.raw(begun) == b""
+
+
+async def test_a_connection_ends_with_its_first_answer_whatever_that_is() -> None:
+    """Else one refusal would buy a connection that may be held for ever."""
+    async with facade(account("siti"), secret=SECRET) as proxies:
+        host, _, port = proxies.lookup.address.rpartition(":")
+        for method, path, status in (("GET", "/elsewhere", b"404"), ("POST", PATH, b"405"), ("GET", PATH, b"403")):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(f"{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 " + status)
+            with contextlib.suppress(ConnectionError):
+                writer.write(b"GET")
+                async with asyncio.timeout(10):
+                    assert b"HTTP/1.1" not in await reader.read()
+            writer.close()
+
+
+async def test_who_keeps_tls_waiting_is_cut_off_and_a_stranger_before_it_begins(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.3)
+    address = own_address()
+    certificate = authority.issue(address)
+    files = {"certificate_file": str(certificate.certificate_file), "key_file": str(certificate.key_file)}
+    async with facade(account("siti"), address=f"{address}:0", **files) as proxies:
+        assert await proxies.raw(b"") == b""
+        assert await proxies.raw(b"\x16\x03\x01\x02\x00") == b""
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 60)
+    async with facade(account("siti"), address=f"{address}:0", callers=["192.0.2.0/24"], **files) as proxies:
+        async with asyncio.timeout(10):
+            assert await proxies.raw(b"") == b""
+
+
+async def test_a_crowd_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "LARGEST_CROWD", 2)
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.3)
+    async with facade(account("siti")) as proxies:
+        idle = [asyncio.create_task(proxies.raw(b"")) for _ in range(5)]
+        assert (await proxies.ask())["Auth-Status"] == "OK"
+        await asyncio.gather(*idle, return_exceptions=True)
+        answers = await asyncio.gather(*(proxies.ask() for _ in range(20)))
+    assert {answer["Auth-Status"] for answer in answers} == {"OK"}
 
 
 async def test_a_request_that_is_too_long_is_refused() -> None:

@@ -26,8 +26,8 @@ def serve(
         headers = request.headers.raw
         if not callers.knows(headers):
             metrics.NGINX_LOOKUPS.labels("forbidden").inc()
-            return PlainTextResponse("no secret, or a wrong one", status_code=FORBIDDEN, headers=CLOSE)
-        response = Response(headers=CLOSE)
+            return PlainTextResponse("no secret, or a wrong one", status_code=FORBIDDEN)
+        response = Response()
         response.raw_headers += await lookup.answer(headers)
         return response
 
@@ -38,5 +38,3 @@ def serve(
 # Where Zimbra's own is.
 PATH: Final = "/service/extension/nginx-lookup"
 FORBIDDEN: Final = 403
-# A question a connection, as both kinds of proxies do anyway.
-CLOSE: Final = {"Connection": "close"}

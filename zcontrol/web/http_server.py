@@ -1,6 +1,7 @@
 """One address served over HTTP by one application: uvicorn inside a process that has a life, and signals, of its own.
 
-A connection carries one request, which must have come in whole by a deadline: nobody holds one open for nothing.
+A connection carries one request, which must have come in whole by a deadline: nobody holds one open for nothing. Who
+may not come is sent away before TLS has cost anything, and who finds no room waits in the backlog.
 """
 
 import asyncio
@@ -9,13 +10,15 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Self, final
+from typing import Any, Final, Self, final
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
-from zcontrol.web.listening import BACKLOG
+log = structlog.get_logger(__name__)
 
 
 @final
@@ -41,27 +44,25 @@ class HttpServer:
     @classmethod
     def start(cls, app: ASGIApp, listening: socket.socket, setting: Setting) -> Self:
         """Serve on a listening socket, which stays the caller's."""
-        tls = setting.tls
         config = uvicorn.Config(
             app,
-            http=_guarded(setting.admits),
+            http=_Guarded,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             date_header=False,
+            # Also what the application has no say in, e.g. that a path is nowhere.
+            headers=[("Connection", "close")],
             # Nobody's address is what a header says.
             proxy_headers=False,
-            limit_concurrency=LARGEST_CROWD,
-            backlog=BACKLOG,
             h11_max_incomplete_event_size=LARGEST_HEAD,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            ssl_context_factory=(lambda *_: tls) if tls else None,
         )
-        server = _Server(config)
+        server = _Server(config, listening.dup(), setting)
         # Whoever connects before it has begun waits in the backlog.
-        return cls(server, asyncio.create_task(server.serve([listening.dup()]), name="http server"))
+        return cls(server, asyncio.create_task(server.serve(), name="http server"))
 
     async def stop(self) -> None:
         """Take no more requests, and let those under way end."""
@@ -71,35 +72,103 @@ class HttpServer:
 
 @final
 class _Server(uvicorn.Server):
-    """Signals are for the process."""
+    """Accepts by itself, for uvicorn asks nobody before TLS and has no bound; signals are for the process."""
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, setting: Setting) -> None:
+        super().__init__(config)
+        self._listening: Final = listening
+        self._setting: Final = setting
+        self._room = asyncio.Semaphore(LARGEST_CROWD)
+        self._inside: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets or [])
+        self._accepting = asyncio.create_task(self._accept(), name="accept http clients")
 
-def _guarded(admits: Callable[[str], bool]) -> type[asyncio.Protocol]:
-    @final
-    class Guarded(H11Protocol):
-        """Closes the door to strangers, and on who does not say what he wants."""
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._accepting.cancel()
+        await asyncio.wait([self._accepting])
+        self._listening.close()
+        await super().shutdown(sockets)
+        for task in self._inside:
+            task.cancel()
+        if self._inside:
+            await asyncio.wait(self._inside)
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own
-            super().connection_made(transport)
-            if self.client is None or not admits(self.client[0]):
-                transport.abort()
-                return
-            self.loop.call_later(REQUEST_SECONDS, self._hurry)
+    async def _accept(self) -> None:
+        while True:
+            await self._room.acquire()
+            client = await self._next_admitted()
+            task = asyncio.create_task(self._attend(client), name="http client")
+            self._inside.add(task)
+            task.add_done_callback(self._left)
 
-        def _hurry(self) -> None:
-            if self.cycle is None:
-                self.transport.abort()
+    async def _next_admitted(self) -> socket.socket:
+        while True:
+            try:
+                client, address = await asyncio.get_running_loop().sock_accept(self._listening)
+            except OSError as error:
+                log.warning("nobody can be accepted for a moment", reason=str(error))
+                await asyncio.sleep(ACCEPT_AGAIN_SECONDS)
+                continue
+            if self._setting.admits(address[0]):
+                return client
+            client.close()
 
-    return Guarded
+    async def _attend(self, client: socket.socket) -> None:
+        """From TLS to the end of the connection."""
+        tls = self._setting.tls
+        try:
+            transport, guarded = await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: _Guarded(self.config, self.server_state, {}),
+                client,
+                ssl=tls,
+                ssl_handshake_timeout=REQUEST_SECONDS if tls else None,
+            )
+        except OSError as error:
+            log.debug("http client without TLS", reason=str(error))
+            return
+        try:
+            await guarded.gone.wait()
+        finally:
+            transport.abort()
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._inside.discard(task)
+        self._room.release()
 
 
-# What a proxy that asks at all sends at once.
+@final
+class _Guarded(H11Protocol):
+    """Closes the door on who does not say what he wants."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, app_state: dict[str, Any]) -> None:
+        super().__init__(config, state, app_state)
+        self.gone: Final = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own
+        super().connection_made(transport)
+        self.loop.call_later(REQUEST_SECONDS, self._hurry)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.gone.set()
+
+    def _hurry(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()
+
+
+# What a proxy that asks at all sends at once; TLS has as long before.
 REQUEST_SECONDS: Final = 10.0
 # A name and a password of 1 KiB, escaped, with room for what proxies add.
 LARGEST_HEAD: Final = 16 * 1024
-LARGEST_CROWD: Final = 4096
+# Half of the descriptors that a process has if nobody says otherwise: edges and directory keep theirs.
+LARGEST_CROWD: Final = 512
+# Whatever keeps us from accepting, most often a want of descriptors, would only come again at once.
+ACCEPT_AGAIN_SECONDS: Final = 0.1
 GRACE_SECONDS: Final = 1
