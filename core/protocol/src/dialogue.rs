@@ -291,18 +291,23 @@ pub struct Success {
 }
 
 impl LoginAtBackend {
-    /// The mechanism, and the response that it begins with, in base64; none: there is none. A token's message has room for
-    /// one name: of whom to act as.
-    pub(crate) fn message(&self, credential: &Credential) -> Option<(Mechanism, Secret)> {
+    /// The mechanism, and the response that it begins with, in base64. A token's message has room for one name: of whom to
+    /// act as.
+    ///
+    /// # Errors
+    /// There is none, or one that a backend would hang up at. What its server cannot even hear is no right password and no
+    /// good token, and is refused in the words that a user who does not exist hears.
+    pub(crate) fn message(&self, credential: &Credential) -> Result<(Mechanism, Secret), Refusal> {
         let Self { name, authzid, .. } = self;
-        Some(match credential {
-            Credential::Certificate => return None,
+        let (mechanism, response) = match credential {
+            Credential::Certificate => return Err(Refusal::Cannot),
             Credential::Password(password) => (Mechanism::Plain, sasl::plain(authzid.as_ref(), name, password)),
             Credential::Scram(first) => (Mechanism::Scram(first.mechanism()), first.response()),
             Credential::Token(token) => {
                 (Mechanism::Token(token.mechanism()), token.response(authzid.as_ref().unwrap_or(name)))
             }
-        })
+        };
+        if response.expose().len() > sasl::MAX_SENT { Err(Refusal::Credentials) } else { Ok((mechanism, response)) }
     }
 }
 

@@ -32,6 +32,10 @@ pub use scram::{Challenge, ScramFirst, ScramMechanism, Terms};
 pub(crate) use sent::{Challenged, Sent};
 pub use token::{Token, TokenMechanism};
 
+/// Octets of a response that goes to a backend, in base64. At a longer one Dovecot closes the connection
+/// (`LOGIN_MAX_AUTH_BUF_SIZE`), in every protocol: any client could make that speak against its health.
+pub(crate) const MAX_SENT: usize = 8192;
+
 /// A mechanism that carries the credential itself, so that it can be replayed to a backend, or an exchange that can be
 /// relayed to one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

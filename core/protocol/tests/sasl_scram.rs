@@ -135,6 +135,20 @@ fn a_first_message_says_who_it_is() {
 }
 
 #[test]
+fn a_message_that_no_backend_would_hear_is_refused_whoever_it_names() {
+    let of = |begin: &str, end: &str, octets: usize| {
+        format!("{begin},x={}{end}", "x".repeat(octets - begin.len() - end.len() - ",x=".len()))
+    };
+    let first = |octets| read(ScramMechanism::Sha1, of("n,,n=siti,r=abc", "", octets).as_bytes());
+    assert_eq!((first(6144).err(), first(6145).err()), (None, Some(MALFORMED)));
+    let (_, asked) = first(6144).unwrap();
+    let challenge = asked.ask(terms(b"def", "AAAA", 4096));
+    let proof = format!(",p={}", STANDARD.encode([7; 20]));
+    let last = |octets| answer(&challenge, of("c=biws,r=abcdef", &proof, octets).as_bytes());
+    assert_eq!((last(6144).err(), last(6145).err()), (None, Some(MALFORMED)));
+}
+
+#[test]
 fn a_last_message_is_of_the_same_exchange_and_has_a_whole_proof() {
     let proof = STANDARD.encode([7; 20]);
     let table = [

@@ -52,14 +52,6 @@ fn a_response_too_long_for_quotes_is_sent_as_a_literal() {
 }
 
 #[test]
-fn what_the_backend_would_hang_up_at_is_not_sent() {
-    let (said, end) = talks(client(login("siti", &"x".repeat(6139))), &[PLAIN]);
-    assert_eq!((said.as_str(), end), ("/", Ok("Credentials".into())));
-    let (said, _) = talks(client(login("siti", &"x".repeat(6138))), &[PLAIN]);
-    assert!(said.starts_with("AUTHENTICATE \"PLAIN\" {8192+};"), "{}", &said[..40]);
-}
-
-#[test]
 fn a_backend_that_overlooks_the_initial_response_may_ask_for_it_once() {
     for asks in ["\"\"\r\n", "{0}\r\n\r\n"] {
         let (said, end) = talks(client(siti()), &[PLAIN, asks, "OK\r\n"]);

@@ -181,12 +181,14 @@ impl ImapClient {
         let tag = self.tag();
         let (mut login, id) = match &self.goal {
             Goal::Login(login) => {
-                let unsent = identity::log_in(login, &known, &tag)?;
-                let (Some(unsent), Some(credential)) = (unsent, &login.credential) else {
-                    self.enter(State::Over);
-                    return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
+                let unsent = match identity::log_in(login, &known, &tag)? {
+                    Ok(unsent) => unsent,
+                    Err(refusal) => {
+                        self.enter(State::Over);
+                        return Ok(Some(ClientStep::Refused(refusal)));
+                    }
                 };
-                let sent = Sent::new(credential);
+                let sent = login.credential.as_ref().map_or(Sent::Whole, Sent::new);
                 (Attempt { tag, unsent, sent, named: false }, identity::id(login, &known))
             }
             Goal::Probe => {

@@ -8,7 +8,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::sasl::{Credential, Mechanism};
 use crate::strings::{is_quotable, quote};
-use crate::{Error, Forward, LoginAtBackend, Secret};
+use crate::{Error, Forward, LoginAtBackend, Refusal, Secret};
 
 use super::capability::Capabilities;
 
@@ -82,7 +82,7 @@ impl IdList {
     }
 }
 
-/// The login command under `tag`, in pieces; none: the backend does not take the mechanism of the client's token, or
+/// The login command under `tag`, in pieces, unless the backend does not take the mechanism of the client's token, or
 /// there is nothing to say.
 ///
 /// # Errors
@@ -91,13 +91,16 @@ pub(super) fn log_in(
     login: &LoginAtBackend,
     backend: &Capabilities,
     tag: &str,
-) -> Result<Option<VecDeque<Secret>>, Error> {
-    let Some(credential) = &login.credential else { return Ok(None) };
-    let Some((mechanism, response)) = login.message(credential) else { return Ok(None) };
+) -> Result<Result<VecDeque<Secret>, Refusal>, Error> {
+    let Some(credential) = &login.credential else { return Ok(Err(Refusal::Cannot)) };
+    let (mechanism, response) = match login.message(credential) {
+        Ok(message) => message,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     if backend.takes(mechanism) {
-        return Ok(Some(authenticate(mechanism, &response, backend, tag)));
+        return Ok(Ok(authenticate(mechanism, &response, backend, tag)));
     }
-    let Credential::Password(password) = credential else { return Ok(None) };
+    let Credential::Password(password) = credential else { return Ok(Err(Refusal::Cannot)) };
     if login.authzid.is_some() {
         return Err(Error::BackendLacks("AUTH=PLAIN, which alone can carry an authorization identity"));
     }
@@ -111,7 +114,7 @@ pub(super) fn log_in(
     pieces.string(name, backend);
     pieces.raw(b" ");
     pieces.string(password, backend);
-    Ok(Some(pieces.finish()))
+    Ok(Ok(pieces.finish()))
 }
 
 fn authenticate(mechanism: Mechanism, response: &Secret, backend: &Capabilities, tag: &str) -> VecDeque<Secret> {

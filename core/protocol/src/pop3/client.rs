@@ -133,9 +133,10 @@ impl Pop3Client {
 
     fn authenticate(&mut self, capabilities: &Capabilities, out: &mut Vec<u8>) -> Result<Option<ClientStep>, Error> {
         let Goal::Login(login) = &self.goal else { return Ok(None) };
-        let said = login.credential.as_ref().and_then(|credential| Some((credential, login.message(credential)?)));
-        let Some((credential, (mechanism, response))) = said else {
-            return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
+        let Some(credential) = &login.credential else { return Ok(Some(ClientStep::Refused(Refusal::Cannot))) };
+        let (mechanism, response) = match login.message(credential) {
+            Ok(message) => message,
+            Err(refusal) => return Ok(Some(ClientStep::Refused(refusal))),
         };
         if capabilities.takes(mechanism) {
             let at_once = write_auth(mechanism, &response, MAX_AUTH, out);

@@ -8,9 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::gs2::unescape;
 use super::sent::Challenged;
-use super::{Credential, Credentials, Mechanism, Refused, decode, encoded};
+use super::{Credential, Credentials, MAX_SENT, Mechanism, Refused, decode, encoded};
 use crate::{Name, Secret};
 
+/// Octets of a client's message, which goes on as it is. Refused by us, whoever it names: were it for the way to a backend
+/// to say, only users who exist would be told otherwise than by a short one.
+const MAX_MESSAGE: usize = MAX_SENT / 4 * 3;
 /// Octets of a nonce; clients and servers draw some tens.
 const MAX_NONCE: usize = 512;
 /// Octets of a salt.
@@ -105,7 +108,7 @@ pub(super) fn parse(mechanism: ScramMechanism, message: &[u8]) -> Result<Credent
     // One before the name would be `m=`, which whoever does not know it must refuse (RFC 5802, section 5.1).
     let name = attributes.next().and_then(|it| it.strip_prefix(b"n=")).ok_or(MALFORMED)?;
     let nonce = attributes.next().and_then(|it| it.strip_prefix(b"r=")).ok_or(MALFORMED)?;
-    if !is_nonce(nonce) || !attributes.all(is_extension) {
+    if message.len() > MAX_MESSAGE || !is_nonce(nonce) || !attributes.all(is_extension) {
         return Err(MALFORMED);
     }
     let name = saslname(name)?;
@@ -236,7 +239,7 @@ impl Challenge {
         let good = match &self.answer {
             Answer::Empty => message.is_empty(),
             Answer::Proof { prefix, octets, .. } => {
-                message.strip_prefix(&**prefix).is_some_and(|it| proves(it, *octets))
+                message.len() <= MAX_MESSAGE && message.strip_prefix(&**prefix).is_some_and(|it| proves(it, *octets))
             }
         };
         if good { Ok(encoded(&[message])) } else { Err(MALFORMED) }

@@ -9,10 +9,6 @@ use crate::{
     Client, ClientSetting, ClientStep, Error, Forward, Goal, Input, LoginAtBackend, Refusal, Secret, Success, xclient,
 };
 
-/// Octets of a response that goes to a backend: at a longer one Dovecot closes the connection
-/// (`LOGIN_MAX_AUTH_BUF_SIZE`), which would speak against its health.
-const MAX_RESPONSE: usize = 8192;
-
 const AUTH: &str = "auth";
 
 /// The conversation with a backend.
@@ -135,14 +131,13 @@ fn authenticate(
     out: &mut Vec<u8>,
 ) -> Result<Result<SaslResponses, Refusal>, Error> {
     let Some(credential) = &login.credential else { return Ok(Err(Refusal::Cannot)) };
-    let Some((mechanism, response)) = login.message(credential) else { return Ok(Err(Refusal::Cannot)) };
-    let is_password = matches!(credential, Credential::Password(_));
+    let (mechanism, response) = match login.message(credential) {
+        Ok(message) => message,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     if !capabilities.takes(mechanism) {
+        let is_password = matches!(credential, Credential::Password(_));
         return if is_password { Err(Error::BackendLacks("SASL PLAIN")) } else { Ok(Err(Refusal::Cannot)) };
-    }
-    if response.expose().len() > MAX_RESPONSE {
-        // A password that its server cannot even hear is not the right one.
-        return Ok(Err(if is_password { Refusal::Credentials } else { Refusal::Temporary }));
     }
     write_base64(&command(mechanism), response.expose(), out);
     Ok(Ok(SaslResponses::single(credential, response, true)))

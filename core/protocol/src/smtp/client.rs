@@ -136,8 +136,8 @@ impl SmtpClient {
                     return if told { Ok(Some(self.success(b""))) } else { Err(Error::BackendLacks("XCLIENT LOGIN")) };
                 };
                 match authenticate(login, credential, &capabilities, out)? {
-                    Some(responses) => State::Auth(responses),
-                    None => return Ok(Some(ClientStep::Refused(Refusal::Cannot))),
+                    Ok(responses) => State::Auth(responses),
+                    Err(refusal) => return Ok(Some(ClientStep::Refused(refusal))),
                 }
             }
         };
@@ -149,19 +149,22 @@ impl SmtpClient {
     }
 }
 
-/// Begins the login; none: the backend cannot carry it.
+/// Begins the login, unless the backend cannot carry it.
 fn authenticate(
     login: &LoginAtBackend,
     credential: &Credential,
     capabilities: &Capabilities,
     out: &mut Vec<u8>,
-) -> Result<Option<Responses>, Error> {
-    let Some((mechanism, response)) = login.message(credential) else { return Ok(None) };
+) -> Result<Result<Responses, Refusal>, Error> {
+    let (mechanism, response) = match login.message(credential) {
+        Ok(message) => message,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     if capabilities.takes(mechanism) {
         let at_once = write_auth(mechanism, &response, MAX_AUTH, out);
-        return Ok(Some(Responses::single(credential, response, at_once)));
+        return Ok(Ok(Responses::single(credential, response, at_once)));
     }
-    let Credential::Password(password) = credential else { return Ok(None) };
+    let Credential::Password(password) = credential else { return Ok(Err(Refusal::Cannot)) };
     if login.authzid.is_some() {
         return Err(Error::BackendLacks("AUTH PLAIN"));
     }
@@ -169,7 +172,7 @@ fn authenticate(
         return Err(Error::BackendLacks("AUTH PLAIN or LOGIN"));
     }
     write_line(out, &[b"AUTH LOGIN"]);
-    Ok(Some(Responses::login(encoded(login.name.as_str().as_bytes()), encoded(password.expose()))))
+    Ok(Ok(Responses::login(encoded(login.name.as_str().as_bytes()), encoded(password.expose()))))
 }
 
 impl Turns for SmtpClient {

@@ -3,22 +3,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use zproxy_protocol::sasl::{Mechanism, TokenMechanism};
-use zproxy_protocol::{Error, Refusal, Step, Then};
+use zproxy_protocol::sasl::TokenMechanism;
+use zproxy_protocol::{Error, Step, Then};
 
 use crate::scram::SIGNED;
 use crate::token::{EXPIRED, message, object};
 use crate::words::SIEVE;
-use crate::{backend, client, scram_client, scram_server};
-
-#[test]
-fn a_token_that_its_server_cannot_hear_is_no_wrong_one() {
-    let long = message(TokenMechanism::Xoauth2, &"t".repeat(6200));
-    let login = backend::login(Mechanism::Token(TokenMechanism::Xoauth2), &long);
-    let talk = backend::Talk::open(&SIEVE, &["XOAUTH2"], login);
-    assert_eq!(talk.heard, "");
-    assert_eq!(talk.refusal(), Refusal::Temporary);
-}
+use crate::{client, scram_client, scram_server};
 
 #[test]
 fn an_exchange_may_end_in_the_code_of_the_success() {

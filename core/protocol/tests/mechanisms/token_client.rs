@@ -80,6 +80,28 @@ fn a_message_that_is_too_long_for_the_command_waits_until_it_is_asked_for() {
 }
 
 #[test]
+fn what_a_backend_would_hang_up_at_is_not_sent_and_is_refused_as_an_unknown_user_is() {
+    // Of base64 a backend hears 8192 octets.
+    const MOST: usize = 6144;
+    let by_token = Mechanism::Token(TokenMechanism::Xoauth2);
+    for words in ALL {
+        for (mechanism, before, behind) in
+            [(Mechanism::Plain, "\0siti\0", ""), (by_token, "user=siti\x01auth=Bearer ", "\x01\x01")]
+        {
+            let message = |octets: usize| {
+                let secret = octets - before.len() - behind.len();
+                format!("{before}{}{behind}", "x".repeat(secret))
+            };
+            let talk = |octets| Talk::open(words, &[mechanism.name()], backend::login(mechanism, &message(octets)));
+            assert!(talk(MOST).heard.contains(mechanism.name()), "{}", talk(MOST).heard);
+            let talk = talk(MOST + 1);
+            assert_eq!(talk.heard, "");
+            assert_eq!(talk.refusal(), Refusal::Credentials);
+        }
+    }
+}
+
+#[test]
 fn an_objection_is_dismissed_as_its_mechanism_wants_and_kept() {
     for words in ALL {
         for (mechanism, dismissal) in [(TokenMechanism::OauthBearer, "\x01"), (TokenMechanism::Xoauth2, "")] {
