@@ -54,6 +54,16 @@ def test_its_name_for_a_user_is_the_account(
     assert visitor.zproxy.record_from(visitor.address)["account"] == BUDI
 
 
+def test_a_star_that_only_unicode_calls_one_makes_no_master_login(visitor: Visitor, script: AuthScript) -> None:
+    home = script.answer({"Auth-User": SITI})
+    script.answer = lambda _: home
+    for star in ("*", "\uff0a", "\ufe61"):
+        for name in (f"{SITI}{star}root", f"siti{star}root@tgg.net.id"):
+            assert visitor.refusal(name, PASSWORD) == WRONG
+    refused = [record["error"] for record in visitor.zproxy.records() if record["event"] == "login_refused"]
+    assert "wrong password" not in refused, "a mailbox server was asked"
+
+
 def test_what_it_cannot_mean_lets_nobody_in_and_is_never_a_wrong_password(visitor: Visitor, script: AuthScript) -> None:
     visitor.read_first(WAYS["IMAPS"], SITI)
     script.answer = lambda _: lives_at("169.254.169.254", 143)

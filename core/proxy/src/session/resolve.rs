@@ -216,8 +216,11 @@ impl Attempt<'_> {
         Ok(verified)
     }
 
+    /// An account whose name would be `user*master` to its backend is nobody's: a name that looks otherwise as it is typed,
+    /// with U+FF0A, becomes one by Unicode's rules.
     async fn find(&self, name: &Name, record: &Record) -> Result<Option<Route>, Error> {
-        self.shared.routes.find(name, &self.context(record)).await
+        let route = self.shared.routes.find(name, &self.context(record)).await?;
+        Ok(route.filter(|route| !route.account.contains(MASTER_SEPARATOR)))
     }
 
     fn context<'a>(&'a self, record: &'a Record) -> Context<'a> {
