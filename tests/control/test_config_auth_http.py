@@ -57,6 +57,8 @@ def test_passwords_go_in_clear_only_where_the_config_says_so(tmp_path: Path) -> 
         ('urls = ["http://h:0/"]', "urls[0]", "not a port"),
         ('urls = ["http://h:99999/"]', "urls[0]", "out of range"),
         ('urls = ["http:///x"]', "urls[0]", "not an IP address or DNS name"),
+        ('urls = ["http://h/a b"]', "urls[0]", "write them as %20"),
+        ('urls = ["http://h/masuk\u00e9"]', "urls[0]", "write them as %20"),
         ('urls = ["http://me:secret@h/"]', "urls[0]", "a secret goes into headers"),
         (URL + 'ca_file = "/nowhere.pem"', "ca_file", "no such file"),
         (URL + 'timeout = "0s"', "timeout", "must be more than nothing"),

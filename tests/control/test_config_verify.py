@@ -109,7 +109,9 @@ def test_oauth_has_its_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (ASK, "audiences", 'algorithms = ["RS256"]\naudiences', "means nothing with introspection"),
         (ASK, ', client_id = "zproxy", client_secret = "${SECRET}"', "", "who are we there?"),
         (ASK, ', client_secret = "${SECRET}"', "", "client_id and client_secret go together"),
+        (ASK, "https://login.example/introspect", "https://login.example/in spect", "write them as %20"),
         (ASK, "client_id", 'bearer_token = "x", client_id', "both are set; keep one"),
+        (ASK, 'client_id = "zproxy", client_secret = "${SECRET}"', 'bearer_token = "x "', "what a header can carry"),
     ],
 )
 def test_oauth_that_would_take_any_token_or_none_is_a_fault(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zcontrol.address import is_loopback_url, parse_host
-from zcontrol.config.checks_shared import check_ca_file, check_positive
+from zcontrol.config.checks_shared import check_ca_file, check_positive, url_problem
 from zcontrol.fault import Fault, shown
 from zcontrol.v1 import config_pb2
 
@@ -34,19 +34,9 @@ def check_auth_http(source: config_pb2.AuthHttpDirectory) -> Iterator[Fault]:
 
 
 def _url_problem(url: str, *, clear_passwords: bool) -> str:
-    try:
-        parts = urlsplit(url)
-        parse_host(parts.hostname or "")
-        port = parts.port
-    except ValueError as why:
-        return str(why)
-    if parts.scheme not in ("http", "https"):
-        return "not an HTTP URL; write http://host:port/path or https://host/path"
-    if port == 0:
-        return "not a port; write 1 to 65535"
-    if parts.username is not None or parts.fragment:
-        return "only scheme, host, port, path and query belong here; a secret goes into headers"
-    if clear_passwords and parts.scheme == "http" and not is_loopback_url(url):
+    if problem := url_problem(url):
+        return problem
+    if clear_passwords and urlsplit(url).scheme == "http" and not is_loopback_url(url):
         return "passwords would cross the network in clear; write https://, or set plaintext_ok = true"
     return ""
 

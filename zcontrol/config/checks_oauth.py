@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from zcontrol.address import is_loopback_url, parse_host
-from zcontrol.config.checks_shared import check_ca_file, check_positive
+from zcontrol.address import is_loopback_url
+from zcontrol.config.checks_shared import check_ca_file, check_positive, url_problem
 from zcontrol.errors import OAuthKeysError
 from zcontrol.fault import Fault, shown
 
@@ -83,22 +83,15 @@ def _check_introspection(asked: config_pb2.Introspection) -> Iterator[Fault]:
     elif bool(asked.client_id) != bool(asked.client_secret):
         absent = "client_secret" if asked.client_id else "client_id"
         yield Fault(path=absent, problem="missing; client_id and client_secret go together")
-    if not asked.bearer_token.isprintable() or not asked.bearer_token.isascii():
+    token = asked.bearer_token
+    if not (token.isprintable() and token.isascii()) or token.strip() != token:
         yield Fault(path="bearer_token", problem="not what a header can carry; write printable ASCII")
 
 
 def _url_problem(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        parse_host(parts.hostname or "")
-        port = parts.port
-    except ValueError as why:
-        return str(why)
-    if port == 0:
-        return "not a port; write 1 to 65535"
-    if parts.username is not None or parts.fragment:
-        return "only scheme, host, port, path and query belong here"
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback_url(url)):
+    if problem := url_problem(url):
+        return problem
+    if urlsplit(url).scheme != "https" and not is_loopback_url(url):
         return "whoever sits in between could say what he likes; write https://"
     return ""
 
