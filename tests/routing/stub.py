@@ -27,7 +27,7 @@ async def serving(talk: Talk, *, address: str = "", tls: ssl.SSLContext | None =
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await talk(reader, writer)
         writer.close()
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, asyncio.CancelledError):
             await writer.wait_closed()
 
     server = await asyncio.start_server(run, address or own_address(), 0, ssl=tls)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from zcontrol.v1 import config_pb2
-
-Headers = list[tuple[bytes, bytes]]
+from zcontrol.web.http_connection import Headers
 
 
 @final

@@ -15,10 +15,11 @@ import structlog
 from zcontrol import metrics
 from zcontrol.breaker import Breaker
 from zcontrol.directory.auth_http_answer import Answer, UnusableAnswerError, parse
-from zcontrol.directory.auth_http_connection import Answered, Connection, GoneError, Location, UnreachableError
-from zcontrol.directory.auth_http_request import Headers, Question, configured
+from zcontrol.directory.auth_http_request import Question, configured
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError
 from zcontrol.v1 import config_pb2
+from zcontrol.web.http_client import HttpClient
+from zcontrol.web.http_connection import Headers, HttpError, Request, UnreachableError
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +37,8 @@ class Servers:
         tls = _tls(config.ca_file)
         added = configured(config.headers)
         self._servers = [
-            _Server(url, added, tls, timeout_seconds=timeout, connections=self.connections) for url in config.urls
+            _Server(HttpClient(url, tls, timeout_seconds=timeout, connections=self.connections), added)
+            for url in config.urls
         ]
         self._probes: set[asyncio.Task[None]] = set()
 
@@ -46,7 +48,7 @@ class Servers:
         for server in self._candidates():
             try:
                 return parse(await self._judged(server, question.headers()))
-            except (UnreachableError, UnusableAnswerError) as error:
+            except (HttpError, UnusableAnswerError) as error:
                 reason = f"{server.name}: {error}"
         if reason:
             raise DirectoryUnavailableError(f"no auth_http server can answer: {reason}")
@@ -66,7 +68,7 @@ class Servers:
         if self._probes:
             await asyncio.wait(self._probes)
         for server in self._servers:
-            server.close()
+            server.client.close()
 
     def _candidates(self) -> Iterator["_Server"]:
         """The healthy in order; without any, those whose rest is over, which else are tried in the background."""
@@ -85,13 +87,13 @@ class Servers:
         """A question without a name: what it answers does not matter, save that it speaks for itself."""
         try:
             await self._judged(server, [], any_status=True)
-        except (UnreachableError, UnusableAnswerError):
+        except (HttpError, UnusableAnswerError):
             log.debug("auth_http server is still unwell", server=server.name, reason=server.reason)
 
     async def _judged(self, server: "_Server", headers: Headers, *, any_status: bool = False) -> Headers:
         """The answer's headers; the server's breaker learns whether it can be reached."""
         try:
-            answered = await server.get(headers)
+            answered = await server.client.ask(Request([*headers, *server.added]))
         except UnreachableError as error:
             _failed(server, str(error))
             raise
@@ -103,59 +105,16 @@ class Servers:
 
 @final
 class _Server:
-    """A server, its connections, and whether it may be asked."""
+    """A server, and whether it may be asked."""
 
-    def __init__(
-        self, url: str, added: Headers, tls: ssl.SSLContext, *, timeout_seconds: float, connections: int
-    ) -> None:
-        self._location: Final = Location(url, tls)
-        self.name: Final = self._location.name
+    def __init__(self, client: HttpClient, added: Headers) -> None:
+        self.client: Final = client
+        self.added: Final = added
+        self.name: Final = client.name
         self.breaker: Final = Breaker()
         # Of its last failure, for who is turned away while it is left alone.
         self.reason = ""
         self.failed_at = 0.0
-        self._added = added
-        self._timeout_seconds = timeout_seconds
-        # Waiting for a connection is not the server's delay, so it is not on its time.
-        self._room = asyncio.Semaphore(connections)
-        self._idle: list[Connection] = []
-
-    async def get(self, headers: Headers) -> Answered:
-        """The answer, whatever it is; raises `UnreachableError`."""
-        async with self._room:
-            try:
-                async with asyncio.timeout(self._timeout_seconds):
-                    answered = await self._get(headers)
-            except TimeoutError as error:
-                raise UnreachableError(f"no answer within {self._timeout_seconds:g} s") from error
-        if answered.status in GATEWAY_FAILURES:
-            raise UnreachableError(f"it answered HTTP status {answered.status}")
-        return answered
-
-    def close(self) -> None:
-        """Close what nobody uses; nobody asks any more."""
-        for connection in self._idle:
-            connection.close()
-        self._idle.clear()
-
-    async def _get(self, headers: Headers) -> Answered:
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.usable:
-                connection.close()
-                continue
-            try:
-                return await self._ask(connection, headers)
-            except GoneError as error:
-                log.debug("connection to an auth_http server is gone", server=self.name, reason=str(error))
-                break
-        return await self._ask(await self._location.connect(), headers)
-
-    async def _ask(self, connection: Connection, headers: Headers) -> Answered:
-        answered = await connection.ask(self._location, [*headers, *self._added])
-        if connection.usable:
-            self._idle.append(connection)
-        return answered
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:
@@ -181,7 +140,5 @@ def _failed(server: _Server, reason: str) -> None:
 
 
 OK: Final = 200
-# Said by what stands before the server, which itself cannot be reached.
-GATEWAY_FAILURES: Final = (502, 503, 504)
 DEFAULT_CONNECTIONS: Final = 16
 DEFAULT_TIMEOUT_SECONDS: Final = 2.0

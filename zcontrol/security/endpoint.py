@@ -1,16 +1,17 @@
 """One HTTPS endpoint of an authorization server: bounded answers, a deadline, and a breaker while it is down."""
 
-import asyncio
 import ssl
 from collections.abc import Mapping
 from typing import Final, final
+from urllib.parse import urlencode
 
-import httpx
 import structlog
 
 from zcontrol import metrics
 from zcontrol.breaker import Breaker
 from zcontrol.errors import OAuthUnavailableError, ZproxyError
+from zcontrol.web.http_client import HttpClient
+from zcontrol.web.http_connection import Answered, HttpError, Request, UnreachableError
 
 log = structlog.get_logger(__name__)
 
@@ -21,44 +22,23 @@ class Endpoint:
 
     def __init__(self, url: str, *, ca_file: str, timeout_seconds: float) -> None:
         """Connects to nobody yet; raises `ZproxyError` if the CA file cannot be used."""
-        self._url = httpx.URL(url)
-        # A query may hold a secret.
-        self.name: Final = str(self._url.copy_with(query=None))
-        self._timeout_seconds = timeout_seconds
+        self._client: Final = HttpClient(url, _tls(ca_file), connections=CONNECTIONS, timeout_seconds=timeout_seconds)
+        self.name: Final = self._client.name
         self._breaker = Breaker()
         self._reason = ""
-        self._room = asyncio.Semaphore(CONNECTIONS)
-        self._asking = 0
-        # What environment variables say of proxies is not for us, and nobody is redirected anywhere.
-        self._client = httpx.AsyncClient(
-            verify=_tls(ca_file),
-            limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=KEPT_ALIVE_SECONDS),
-            timeout=timeout_seconds,
-            trust_env=False,
-        )
 
     async def ask(self, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> bytes:
         """The body of its answer to GET, or to POST of a form; raises `OAuthUnavailableError`."""
-        if self._asking >= CONNECTIONS + WAITING:
-            raise OAuthUnavailableError(f"{self.name}: {self._asking} requests are under way or wait")
         if not self._breaker.allows():
             raise OAuthUnavailableError(f"{self.name}: failed a moment ago: {self._reason}")
-        self._asking += 1
         try:
-            # The wait for a connection included: who waits has a client that waits.
-            async with asyncio.timeout(self._timeout_seconds):
-                async with self._room:
-                    body = await self._ask_again(form, headers)
-        except TimeoutError as error:
-            raise self._unreachable(f"no answer within {self._timeout_seconds:g} s") from error
-        except (httpx.HTTPError, OSError) as error:
-            raise self._unreachable(_reason(error)) from error
-        except _BadAnswerError as error:
+            body = _body(await self._client.ask(_request(form, headers or {})))
+        except UnreachableError as error:
+            raise self._unreachable(str(error)) from error
+        except (HttpError, _BadAnswerError) as error:
             # Perhaps to this one token alone: nobody is to take the endpoint away from all others by one.
             self._told(str(error))
             raise OAuthUnavailableError(f"{self.name}: {error}") from error
-        finally:
-            self._asking -= 1
         if not self._breaker.closed:
             self._breaker.succeeded()
             log.info("OAuth endpoint answers again", endpoint=self.name)
@@ -66,37 +46,7 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
-
-    async def _ask_again(self, form: Mapping[str, str] | None, headers: Mapping[str, str] | None) -> bytes:
-        try:
-            return await self._ask_once(form, headers)
-        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-            # The server may have closed an idle connection, which says nothing about the server: once more.
-            return await self._ask_once(form, headers)
-
-    async def _ask_once(self, form: Mapping[str, str] | None, headers: Mapping[str, str] | None) -> bytes:
-        request = self._client.build_request(
-            "GET" if form is None else "POST",
-            self._url,
-            data=form,
-            # An encoded body could unpack to more than its size.
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})},
-        )
-        response = await self._client.send(request, stream=True)
-        try:
-            if response.status_code in GATEWAY_FAILURES:
-                raise httpx.RequestError(f"HTTP status {response.status_code}")
-            if response.status_code != OK:
-                raise _BadAnswerError(f"HTTP status {response.status_code}{_MENDS.get(response.status_code, '')}")
-            body = bytearray()
-            async for part in response.aiter_raw():
-                body += part
-                if len(body) > LARGEST_ANSWER:
-                    raise _BadAnswerError(f"an answer of more than {LARGEST_ANSWER} octets")
-            return bytes(body)
-        finally:
-            await response.aclose()
+        self._client.close()
 
     def _unreachable(self, reason: str) -> OAuthUnavailableError:
         self._breaker.failed()
@@ -114,10 +64,24 @@ class _BadAnswerError(Exception):
     """The endpoint answered something else than was asked for."""
 
 
-def _reason(error: Exception) -> str:
-    """What the library says of a request may quote the token; what it says of a connection or an answer cannot."""
-    told = "" if isinstance(error, httpx.LocalProtocolError) else str(error)
-    return told or type(error).__name__
+def _request(form: Mapping[str, str] | None, headers: Mapping[str, str]) -> Request:
+    # An encoded body could unpack to more than its size.
+    all_headers = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
+    if form is not None:
+        all_headers["Content-Type"] = "application/x-www-form-urlencoded"
+    return Request(
+        [(name.encode(), value.encode()) for name, value in all_headers.items()],
+        body=None if form is None else urlencode(form).encode(),
+        largest_answer=LARGEST_ANSWER,
+    )
+
+
+def _body(answered: Answered) -> bytes:
+    if answered.status != OK:
+        raise _BadAnswerError(f"HTTP status {answered.status}{_MENDS.get(answered.status, '')}")
+    if answered.body is None:
+        raise _BadAnswerError(f"an answer of more than {LARGEST_ANSWER} octets")
+    return answered.body
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:
@@ -128,13 +92,7 @@ def _tls(ca_file: str) -> ssl.SSLContext:
 
 
 OK: Final = 200
-# Said by what stands before the server, which itself cannot be reached, and by who has too much to do.
-GATEWAY_FAILURES: Final = (429, 502, 503, 504)
 CONNECTIONS: Final = 16
-# Logins that may wait for one; more would wait longer than clients do.
-WAITING: Final = 1000
-# Shorter than what servers use (Apache 5 s), so that a request seldom meets a connection that is being closed.
-KEPT_ALIVE_SECONDS: Final = 3.0
 # A JWKS of a hundred keys with their certificates fits.
 LARGEST_ANSWER: Final = 1024 * 1024
 _CREDENTIALS: Final = "; check client_id and client_secret, or bearer_token, of verify.oauth.introspection"

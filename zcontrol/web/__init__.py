@@ -1,1 +1,1 @@
-"""HTTP served by the control plane."""
+"""HTTP of the control plane: what it serves, and what it asks others."""

@@ -1,4 +1,4 @@
-"""A connection to an auth_http server: HTTP/1.1 by h11, one question at a time, kept alive where the server lets us.
+"""A connection to an HTTP server: HTTP/1.1 by h11, one question at a time, kept alive where the server lets us.
 
 Made for questions that are asked at each login: 0.1 ms of our time each, where general clients take 2.
 """
@@ -6,28 +6,43 @@ Made for questions that are asked at each login: 0.1 ms of our time each, where 
 import asyncio
 import ssl
 import time
-from collections.abc import Sequence
 from typing import Final, NamedTuple, cast, final
 from urllib.parse import urlsplit
 
 import h11
 
-from zcontrol.directory.auth_http_request import Headers
+Headers = list[tuple[bytes, bytes]]
 
 
-class UnreachableError(Exception):
-    """The server cannot be reached, is too late, or does not speak HTTP; the text says which."""
+class HttpError(Exception):
+    """There is no answer; the text says why."""
+
+
+class UnreachableError(HttpError):
+    """The server cannot be reached, is too late, or does not speak HTTP."""
 
 
 class GoneError(UnreachableError):
     """It has closed the connection before it said anything: if that was idle, it says nothing about the server."""
 
 
+class Request(NamedTuple):
+    """What is asked."""
+
+    headers: Headers
+    # None: GET, else POST of it.
+    body: bytes | None = None
+    # How long a body of the answer is of use; 0: it is for nobody.
+    largest_answer: int = 0
+
+
 class Answered(NamedTuple):
-    """What came back, its body left out."""
+    """What came back."""
 
     status: int
     headers: Headers
+    # None: longer than was of use, or for nobody.
+    body: bytes | None = None
 
 
 @final
@@ -63,7 +78,8 @@ class Connection(asyncio.Protocol):
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
         self._asked: asyncio.Future[Answered] | None = None
         self._answered: Answered | None = None
-        self._body = 0
+        self._largest = 0
+        self._body = bytearray()
         self._used = time.monotonic()
 
     @property
@@ -72,20 +88,25 @@ class Connection(asyncio.Protocol):
         idle = time.monotonic() - self._used < KEPT_ALIVE_SECONDS
         return idle and self._http.our_state is h11.IDLE and not self._transport.is_closing()
 
-    async def ask(self, location: Location, headers: Sequence[tuple[bytes, bytes]]) -> Answered:
+    async def ask(self, location: Location, request: Request) -> Answered:
         """The answer; raises `UnreachableError`. Cancelled, it leaves a connection that is not usable."""
-        request = h11.Request(
-            method="GET", target=location.target, headers=[(b"Host", location.authority.encode()), *headers]
-        )
         self._asked = asyncio.get_running_loop().create_future()
-        self._answered, self._body = None, 0
+        self._answered, self._largest = None, request.largest_answer
         try:
-            self._transport.write((self._http.send(request) or b"") + (self._http.send(h11.EndOfMessage()) or b""))
+            self._transport.write(self._written(location, request))
             return await self._asked
         finally:
-            self._asked, self._used = None, time.monotonic()
+            self._asked, self._used, self._body = None, time.monotonic(), bytearray()
             if self._http.our_state is not h11.IDLE:
                 self.close()
+
+    def _written(self, location: Location, request: Request) -> bytes:
+        method, headers = "GET", [(b"Host", location.authority.encode()), *request.headers]
+        if request.body is not None:
+            method, headers = "POST", [*headers, (b"Content-Length", b"%d" % len(request.body))]
+        head = h11.Request(method=method, target=location.target, headers=headers)
+        events = (head, h11.Data(data=request.body or b""), h11.EndOfMessage())
+        return b"".join(self._http.send(event) or b"" for event in events)
 
     def close(self) -> None:
         """Close at once."""
@@ -102,40 +123,46 @@ class Connection(asyncio.Protocol):
             # Nobody asked: it could be taken for the answer to somebody else's question.
             self.close()
             return
-        try:
-            self._http.receive_data(data)
-            self._advance(self._asked)
-        except h11.RemoteProtocolError as error:
-            self._fail(UnreachableError(str(error)))
+        self._receive(data, self._asked)
 
     def eof_received(self) -> None:
         """It says no more; what it has said counts."""
+        if self._answered and self._asked and not self._asked.done():
+            # The end of a body that has no other.
+            self._receive(b"", self._asked)
         self._fail(self._gone())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The same, and it hears no more."""
-        self._fail(self._gone() if exc is None else GoneError(str(exc) or type(exc).__name__))
+        self._fail(self._gone(f": {exc or type(exc).__name__}" if exc else ""))
 
-    def _gone(self) -> UnreachableError:
-        began = self._answered is not None or self._http.trailing_data[0]
-        return UnreachableError("closed amid its answer") if began else GoneError("closed without an answer")
+    def _gone(self, reason: str = "") -> UnreachableError:
+        if self._answered is not None or self._http.trailing_data[0]:
+            return UnreachableError(f"closed amid its answer{reason}")
+        return GoneError(f"closed without an answer{reason}")
+
+    def _receive(self, data: bytes, asked: asyncio.Future[Answered]) -> None:
+        try:
+            self._http.receive_data(data)
+            self._advance(asked)
+        except h11.RemoteProtocolError as error:
+            # It may quote whatever the server has sent.
+            self._fail(UnreachableError(str(error)[:LONGEST_REASON]))
 
     def _advance(self, asked: asyncio.Future[Answered]) -> None:
-        while True:
+        over = False
+        while not over:
             match self._http.next_event():
                 case h11.Response() as response:
                     self._answered = Answered(response.status_code, list(response.headers))
-                    if self._http.our_state is h11.MUST_CLOSE:
-                        # Its body may end whenever the server likes, and is for nobody.
-                        break
+                    # A body that is for nobody may end whenever the server likes.
+                    over = not self._largest and self._http.our_state is h11.MUST_CLOSE
                 case h11.Data() as part:
-                    self._body += len(part.data)
-                    if self._body > LARGEST_BODY:
-                        break
+                    self._body += part.data
+                    over = len(self._body) > (self._largest or LARGEST_SKIPPED)
                 case h11.EndOfMessage():
-                    if not self._http.trailing_data[0]:
-                        self._http.start_next_cycle()
-                    break
+                    self._end()
+                    over = True
                 case h11.InformationalResponse():
                     pass
                 case _:
@@ -143,15 +170,22 @@ class Connection(asyncio.Protocol):
         if self._answered:
             asked.set_result(self._answered)
 
+    def _end(self) -> None:
+        if self._largest and self._answered:
+            self._answered = self._answered._replace(body=bytes(self._body))
+        if not self._http.trailing_data[0] and self._http.our_state is h11.DONE:
+            self._http.start_next_cycle()
+
     def _fail(self, error: UnreachableError) -> None:
         if self._asked and not self._asked.done():
             self._asked.set_exception(error)
         self._transport.abort()
 
 
-# Far more than nginx has room for (1 KiB); what a server says longer is refused before it is kept.
+# Far more than nginx has room for in an answer (1 KiB); what a server says longer is refused before it is kept.
 LARGEST_HEAD: Final = 16 * 1024
-# An error page; beyond it a new connection is cheaper.
-LARGEST_BODY: Final = 64 * 1024
+# An error page that nobody reads; beyond it a new connection is cheaper.
+LARGEST_SKIPPED: Final = 64 * 1024
 # Shorter than what servers use (Apache 5 s), so that a question seldom meets a connection that is being closed.
 KEPT_ALIVE_SECONDS: Final = 3.0
+LONGEST_REASON: Final = 200
