@@ -169,6 +169,22 @@ async def test_what_comes_unasked_is_nobodys_answer() -> None:
                     await asyncio.sleep(0.1)
 
 
+async def test_what_came_unasked_and_is_unread_when_the_next_question_is_asked_is_nobodys_answer() -> None:
+    writers: list[asyncio.StreamWriter] = []
+    answer = b"HTTP/1.1 200 OK\r\n" + GOOD + EMPTY
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(answer)
+
+    async with serving(talk) as server, auth_http(f"http://{server}/") as directory:
+        for _ in range(3):
+            assert await directory.find([SITI]) == [Found(account=SITI, home="mbox-1")]
+            writers[-1].write(answer.replace(b"10.0.0.1", b"10.0.0.2"))
+    assert len(writers) == 3
+
+
 async def test_an_answer_that_comes_an_octet_at_a_time_is_the_same_answer() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readuntil(b"\r\n\r\n"):

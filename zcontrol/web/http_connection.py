@@ -4,6 +4,7 @@ Made for questions that are asked at each login: 0.1 ms of our time each, where 
 """
 
 import asyncio
+import select
 import ssl
 import time
 from typing import Final, NamedTuple, cast, final
@@ -84,9 +85,10 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether another question may be asked here: the last answer is over, and the server has not closed."""
+        """Whether another question may be asked here: the last answer is over, and the server says nothing more."""
         idle = time.monotonic() - self._used < KEPT_ALIVE_SECONDS
-        return idle and self._http.our_state is h11.IDLE and not self._transport.is_closing()
+        asked_for = self._http.our_state is h11.IDLE and not self._transport.is_closing()
+        return idle and asked_for and not self._has_unread()
 
     async def ask(self, location: Location, request: Request) -> Answered:
         """The answer; raises `UnreachableError`. Cancelled, it leaves a connection that is not usable."""
@@ -99,6 +101,12 @@ class Connection(asyncio.Protocol):
             self._asked, self._used, self._body = None, time.monotonic(), bytearray()
             if self._http.our_state is not h11.IDLE:
                 self.close()
+
+    def _has_unread(self) -> bool:
+        """Whether something has come that the loop has not read yet: it would be taken for the next answer."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _written(self, location: Location, request: Request) -> bytes:
         method, headers = "GET", [(b"Host", location.authority.encode()), *request.headers]
