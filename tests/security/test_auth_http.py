@@ -129,3 +129,12 @@ async def test_a_login_without_an_account_proves_nothing() -> None:
     with auth_script({SITI: lives_at("10.0.0.1", 143)}) as script:
         assert said(await asked(script, password("siti", PASSWORD))) == "fault"
     assert script.asked == []
+
+
+async def test_a_name_that_the_server_repeats_makes_no_refusal_a_temporary_failure() -> None:
+    """Else whoever guesses passwords of an address with such a detail would never be counted as failing."""
+    for name in (f"siti+unavailable@{DOMAIN}", f"INTERNAL@{DOMAIN}"):
+        with auth_script({name: {"Auth-Status": f"Invalid login for {name}"}}) as script:
+            assert said(await asked(script, password(name, PASSWORD, name))) == "refused"
+        with auth_script({name: {"Auth-Status": f"{name}: database unavailable"}}) as script:
+            assert said(await asked(script, password(name, PASSWORD, name))) == "fault"

@@ -59,9 +59,9 @@ class AuthHttpDirectory(Directory):
         """The backend or group that a good answer means; raises `DirectoryError`."""
         return await self._homes.match(answer.server, answer.port)
 
-    def could_not_tell(self, answer: Answer) -> bool:
-        """Whether an answer to a password, not a good one, says nothing about it."""
-        return answer.temporary or answer.says(self._temporary)
+    def could_not_tell(self, answer: Answer, name: str) -> bool:
+        """Whether an answer to a name's password, not a good one, says nothing about it."""
+        return answer.temporary or answer.says(self._temporary, of=name)
 
     async def _find(self, name: str) -> Outcome:
         question = Question(
@@ -71,7 +71,7 @@ class AuthHttpDirectory(Directory):
             answer = await self.ask(question)
             if answer.good:
                 return _found(name, answer, await self.home(answer))
-            if not answer.temporary and answer.says(self._unknown):
+            if not answer.temporary and answer.says(self._unknown, of=name):
                 return None
         except DirectoryError as error:
             return error

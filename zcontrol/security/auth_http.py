@@ -57,7 +57,7 @@ class AuthHttpVerifier(Verifier):
         except DirectoryError as error:
             return fault(str(error))
         said = f"auth_http says {shown(answer.status)}"
-        return fault(said) if self._directory.could_not_tell(answer) else refused(said)
+        return fault(said) if self._directory.could_not_tell(answer, proof.account) else refused(said)
 
 
 AS_NGINX_CALLS_IT: Final = {"submission": "smtp"}
