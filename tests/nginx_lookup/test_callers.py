@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ssl
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from zcontrol.nginx_lookup.app import PATH
 from zcontrol.nginx_lookup.listener import ListenError
 from zcontrol.v1 import config_pb2
 from zcontrol.web import http_server
+from zcontrol.web.http_server import REQUEST_SECONDS
 
 if TYPE_CHECKING:
     from servers.certificates import Authority
@@ -67,6 +69,16 @@ async def test_a_connection_ends_with_its_first_answer_whatever_that_is() -> Non
                 async with asyncio.timeout(10):
                     assert b"HTTP/1.1" not in await reader.read()
             writer.close()
+
+
+async def test_a_connection_that_is_over_is_held_no_longer() -> None:
+    """Else a busy site would hold those of the time that a slow request has."""
+    async with facade(account("siti")) as proxies:
+        await asyncio.gather(*(proxies.ask() for _ in range(50)))
+        async with asyncio.timeout(REQUEST_SECONDS / 2):
+            while any(type(held).__name__ == "_Guarded" for held in gc.get_objects()):
+                await asyncio.sleep(0.05)
+                gc.collect()
 
 
 async def test_who_keeps_tls_waiting_is_cut_off_and_a_stranger_before_it_begins(

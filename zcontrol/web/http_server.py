@@ -152,10 +152,12 @@ class _Guarded(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own
         super().connection_made(transport)
-        self.loop.call_later(REQUEST_SECONDS, self._hurry)
+        self._deadline = self.loop.call_later(REQUEST_SECONDS, self._hurry)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        # It would hold all of this until then.
+        self._deadline.cancel()
         self.gone.set()
 
     def _hurry(self) -> None:
@@ -169,6 +171,6 @@ REQUEST_SECONDS: Final = 10.0
 LARGEST_HEAD: Final = 16 * 1024
 # Half of the descriptors that a process has if nobody says otherwise: edges and directory keep theirs.
 LARGEST_CROWD: Final = 512
-# Whatever keeps us from accepting, most often a want of descriptors, would only come again at once.
-ACCEPT_AGAIN_SECONDS: Final = 0.1
+# Whatever keeps us from accepting, most often a want of descriptors, would only come again at once; asyncio's own.
+ACCEPT_AGAIN_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 1
