@@ -55,6 +55,56 @@ def test_spellings_of_a_name_have_one_form(typed: str, account: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("told", "account"),
+    [
+        ("siti@tgg.net.id", "siti@tgg.net.id"),
+        ("Siti@TGG.net.id", "siti@tgg.net.id"),
+        ("siti", "siti@tgg.net.id"),
+        ("TGG\\siti", "siti@tgg.net.id"),
+        ("OTHER\\siti", "other\\siti@tgg.net.id"),
+        ("x@gec.example", "x@gec-course.com"),
+        ("Élise@tgg.net.id", "élise@tgg.net.id"),
+        ("a@bücher.example", "a@xn--bcher-kva.example"),
+        ("a@xn--bcher-kva.example", "a@xn--bcher-kva.example"),
+        ("+news@tgg.net.id", "+news@tgg.net.id"),
+    ],
+)
+def test_a_name_that_an_issuer_vouches_for_is_that_of_its_account(told: str, account: str) -> None:
+    assert Names(RULES).vouched(told) == Qualified(account)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "siti+x@tgg.net.id",
+        "siti+x",
+        "siti/tb",
+        "siti@tgg.net.id/wm",
+        "TGG\\siti+x",
+        "TGG\\siti/tb",
+        " siti@tgg.net.id",
+        "siti@tgg.net.id ",
+        "siti@tgg.net.id.",
+        "siti@tgg\u3002net.id",
+        "siti@ｔgg.net.id",  # noqa: RUF001 - full width is the point
+        "ｓiti@tgg.net.id",  # noqa: RUF001 - here too
+        "ˢiti@tgg.net.id",
+        "e\u0301lise@tgg.net.id",
+        "\u212aevin@tgg.net.id",
+        "\u212aélise@tgg.net.id",
+        "ﬁona@tgg.net.id",
+        "strauß@tgg.net.id",
+        "a@straße.example",
+        "",
+        "siti\n",
+    ],
+)
+def test_a_spelling_that_an_issuer_may_have_given_to_somebody_else_is_nobodys(told: str) -> None:
+    with pytest.raises(UnusableNameError):
+        Names(RULES).vouched(told)
+
+
+@pytest.mark.parametrize(
     "typed",
     [
         b"",

@@ -207,6 +207,15 @@ class TestNames:
             assert said(verdict) == f"verified budi@{DOMAIN}"
             assert said(await verifiers.verify(bearer(token()))) == "refused"
 
+    async def test_a_spelling_of_it_that_its_issuer_may_have_given_to_somebody_else_is_refused(
+        self, tmp_path: Path
+    ) -> None:
+        async with verifying(tmp_path, account_claim="preferred_username") as verifiers:
+            for name in ("\uff53iti", "siti ", f"siti@{DOMAIN}.", f"\uff53iti@{DOMAIN}"):
+                forged = token(preferred_username=name)
+                for proof in (bearer(forged), bearer(forged, login="siti", account=SITI)):
+                    assert said(await verifiers.verify(proof)) == "refused"
+
     async def test_the_clients_host_name_does_not_qualify_the_claim(self, tmp_path: Path) -> None:
         told = ToldDirectory(account("siti"), hosts={"evil.example": "evil.example"})
         told.accounts["siti@evil.example"] = account("siti")

@@ -72,6 +72,20 @@ class Names:
             steps.append(self._told(name, qualified, (virtual_host, local_address)))
         return qualified
 
+    def vouched(self, name: str) -> Qualified:
+        """Qualify a name by which an issuer of tokens tells people apart; case alone may be spelled otherwise.
+
+        Whoever has himself called `siti+x` there, or a full-width `siti`, is another than Siti, and must not be to us.
+        """
+        folded = fold(name)
+        ruled = self._apply_rules(folded)
+        local, _, domain = ruled.rpartition("@")
+        by_rules = ruled == folded or (local and local == folded.partition("\\")[2])
+        by_unicode = folded == name.lower() and unicodedata.is_normalized("NFC", name)
+        if not by_rules or not by_unicode or ("@" in folded and not _is_spelled_once(domain)):
+            raise UnusableNameError("only our own rules or Unicode's make it the name of an account")
+        return self.qualify(name.encode())
+
     def with_domain(self, local: str, domain: str) -> Qualified:
         """Qualify a bare name by a domain, or by the domain that this one is an alias of."""
         return Qualified(_bounded(f"{local}@{self._domain_aliases.get(domain, domain)}"))
@@ -165,6 +179,15 @@ def canonical_domain(domain: str) -> str:
     if not domain or " " in domain:
         raise UnusableNameError("its domain is no host name")
     return domain
+
+
+def _is_spelled_once(domain: str) -> bool:
+    """Whether a domain is the ASCII form, or what this form stands for."""
+    form = canonical_domain(domain)
+    try:
+        return domain in (form, form.encode().decode("idna"))
+    except UnicodeError:
+        return False
 
 
 def canonical_host(host: str) -> str:

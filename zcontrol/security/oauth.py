@@ -124,7 +124,7 @@ class OAuthVerifier(Verifier):
         """Resolve the name without the client's host name or address: those are the client's to choose."""
         login = told.name.encode()
         try:
-            if self._resolver.names.qualify(login).name == proof.account:
+            if self._resolver.names.vouched(told.name).name == proof.account:
                 # As the edge has routed it, by the same names.
                 return verified(proof.account)
         except UnusableNameError as error:

@@ -845,7 +845,8 @@ class Sasl(_message.Message):
     """
     max_line: _builtins.int
     """Octets of one line of an exchange, its initial response with the command included; unset: 64KiB. SMTP has 12288
-    whatever this is (RFC 4954), and beyond them says `500 5.5.6`.
+    whatever this is (RFC 4954), and beyond them says `500 5.5.6`. A backend hears 8192 at most: Dovecot hangs up at
+    more, so a longer one is refused.
     """
     salt_key: _builtins.str
     """Secret, read at the start. A user who does not exist is asked for a SCRAM proof like any other, with a salt made of
@@ -1675,7 +1676,8 @@ class VerifyOAuth(_message.Message):
     """What `iss` must say. Required with keys; with introspection empty: not looked at."""
     account_claim: _builtins.str
     """The claim that names the account, by any name that the directory knows; its domain must be in it, or it is
-    names.default_domain. An `email` that the issuer calls unverified (`email_verified`) proves nothing. Unset: email.
+    names.default_domain. Of the rules of `names` neither details nor suffixes are taken off it, and only case may be
+    spelled otherwise: to its issuer `siti+x` is not Siti. An `email` that the issuer calls unverified (`email_verified`) proves nothing. Unset: email.
     """
     ca_file: _builtins.str
     """PEM bundle that the URL's certificate is checked against; empty: the system's."""
