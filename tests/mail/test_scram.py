@@ -132,6 +132,21 @@ def test_another_is_acted_for_only_where_the_directory_grants_it(place: Place, p
 
 
 @each_protocol
+def test_who_may_not_act_as_another_cannot_be_told_from_who_does_not_exist(place: Place, protocol: str) -> None:
+    """Not even by two logins of one name, with and without the other's."""
+    same = []
+    for name in (SITI, NOBODY):
+        salts = set()
+        for header in ("n,,", f"n,a={BUDI},"):
+            scram = Scram(mechanism="SCRAM-SHA-256", name=name, password="wrong", header=header)
+            with place.client(protocol) as client:
+                assert proved(client, protocol, scram) == WRONG[protocol]
+            salts.add(scram.asked["s"])
+        same.append(len(salts))
+    assert same[0] == same[1]
+
+
+@each_protocol
 def test_channel_binding_and_a_changed_header_are_refused(place: Place, protocol: str) -> None:
     with place.client(protocol) as client:
         bound = Scram(mechanism="SCRAM-SHA-256", name=SITI, password=PASSWORD, header="p=tls-exporter,,")

@@ -66,11 +66,19 @@ impl Decoys {
         manner.took.push(took);
     }
 
-    /// What a backend might ask for the proof of `name`, and how long it would take.
-    pub(crate) fn terms(&self, service: Service, first: &ScramFirst, name: &Name) -> (Terms, Duration) {
+    /// What a backend might ask for the proof of a login's name, and how long it would take.
+    ///
+    /// Whom the client wants to act as is part of it: of a user who exists we say so, and not his backend, only where he
+    /// may not, and were his salt then another than else while an unknown user's is not, it would tell them apart.
+    pub(crate) fn terms(
+        &self,
+        service: Service,
+        first: &ScramFirst,
+        login: (&Name, Option<&Name>),
+    ) -> (Terms, Duration) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mechanism = first.mechanism();
-        let (salt, iterations) = seen.salts.entry(mechanism).or_default().draw(&self.key, mechanism, name);
+        let (salt, iterations) = seen.salts.entry(mechanism).or_default().draw(&self.key, mechanism, login);
         let manner = seen.manners.entry((service, mechanism)).or_default();
         let took = manner.took.get(random(manner.took.len())).copied().unwrap_or_default();
         (Terms { nonce: manner.nonces.draw(), salt, iterations }, took)

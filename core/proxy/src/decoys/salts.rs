@@ -53,9 +53,18 @@ impl Salts {
         self.lately.push_back((name, salt));
     }
 
-    /// The salt and the count of a user who does not exist.
-    pub(super) fn draw(&self, key: &hmac::Key, mechanism: ScramMechanism, name: &Name) -> (Box<[u8]>, u32) {
-        let name = name.as_str().to_lowercase();
+    /// The salt and the count of a user who does not exist, or may not act as that other one.
+    pub(super) fn draw(
+        &self,
+        key: &hmac::Key,
+        mechanism: ScramMechanism,
+        (name, authzid): (&Name, Option<&Name>),
+    ) -> (Box<[u8]>, u32) {
+        let mut name = name.as_str().to_lowercase();
+        if let Some(authzid) = authzid {
+            // No name has a NUL.
+            name = format!("{name}\0{}", authzid.as_str().to_lowercase());
+        }
         let hash = |what: &str, number: usize| {
             hmac::sign(key, format!("{what} {number} {} {name}", mechanism.name()).as_bytes())
         };

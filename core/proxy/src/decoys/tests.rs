@@ -30,7 +30,7 @@ fn terms(nonce: &[u8], salt: &[u8], iterations: u32) -> Terms {
 
 /// What is asked of a name.
 fn asked(decoys: &Decoys, mechanism: ScramMechanism, of: &str) -> Terms {
-    decoys.terms(Service::Imap, &first(mechanism), &name(of)).0
+    decoys.terms(Service::Imap, &first(mechanism), (&name(of), None)).0
 }
 
 /// One that has seen these of a real user.
@@ -68,8 +68,9 @@ fn what_is_asked_is_like_what_backends_asked() {
     assert_eq!((terms.salt.len(), terms.iterations, terms.nonce.len()), (40, 15_000, 16));
     assert!(terms.nonce.ends_with(b"==") && !terms.nonce[..14].contains(&b'='), "{terms:?}");
     assert_ne!(terms.salt[..8], terms.salt[32..]);
-    assert_eq!(decoys.terms(Service::Imap, &first(ScramMechanism::Sha256), &name("a")).1, Duration::from_millis(7));
-    assert_eq!(decoys.terms(Service::Pop3, &first(ScramMechanism::Sha256), &name("a")).1, Duration::ZERO);
+    let nobody = (&name("nobody"), None);
+    assert_eq!(decoys.terms(Service::Imap, &first(ScramMechanism::Sha256), nobody).1, Duration::from_millis(7));
+    assert_eq!(decoys.terms(Service::Pop3, &first(ScramMechanism::Sha256), nobody).1, Duration::ZERO);
     // Of another mechanism nothing was seen.
     assert_eq!(asked(&decoys, ScramMechanism::Sha1, "nobody").iterations, 4096);
 }

@@ -56,7 +56,7 @@ impl Attempt<'_> {
             && !relay.has_asked()
         {
             let service = self.listening.listener.service;
-            let (terms, took) = self.shared.decoys.terms(service, first, name);
+            let (terms, took) = self.shared.decoys.terms(service, first, (name, login.authzid.as_ref()));
             sleep_until(relay.began() + took).await;
             relay.ask(first.ask(terms)).await?;
         }
