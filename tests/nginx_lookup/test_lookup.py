@@ -104,6 +104,12 @@ async def test_the_route_says_who_may_and_where(found: Found, told: dict[str, st
     assert has(answer, told), answer
 
 
+@pytest.mark.parametrize("star", ["*", "%EF%BC%8A"])
+async def test_a_name_that_is_user_and_master_to_a_backend_is_refused(star: str) -> None:
+    async with facade(account("siti*root")) as proxies:
+        assert has(await proxies.ask(Auth_User=f"siti{star}root"), REFUSED)
+
+
 async def test_zimbras_web_proxy_hears_its_own_words_of_a_forbidden_address() -> None:
     async with facade(account("siti", allowed_nets=("10.0.0.0/8",))) as proxies:
         answer = await proxies.ask(Auth_Method="username", Auth_Protocol="http")

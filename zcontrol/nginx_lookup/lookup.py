@@ -56,6 +56,9 @@ class Lookup:
                 return self._fault(asked, "", answered.fault.reason)
 
     async def _by_route(self, asked: Asked, route: route_pb2.Route) -> Headers:
+        if "*" in route.account:
+            # To Dovecot `user*master`, for which edges have listeners of their own.
+            return self._told("refused", answer.refused(asked, self._wait))
         if route.status in (route_pb2.ACCOUNT_STATUS_LOCKED, route_pb2.ACCOUNT_STATUS_CLOSED):
             return self._told("refused", answer.refused(asked, self._wait))
         if route.status == route_pb2.ACCOUNT_STATUS_MAINTENANCE:
