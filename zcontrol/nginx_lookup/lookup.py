@@ -56,10 +56,8 @@ class Lookup:
                 return self._fault(asked, "", answered.fault.reason)
 
     async def _by_route(self, asked: Asked, route: route_pb2.Route) -> Headers:
-        if "*" in route.account:
-            # To Dovecot `user*master`, for which edges have listeners of their own.
-            return self._told("refused", answer.refused(asked, self._wait))
-        if route.status in (route_pb2.ACCOUNT_STATUS_LOCKED, route_pb2.ACCOUNT_STATUS_CLOSED):
+        # A star makes it Dovecot's `user*master`, for which edges have listeners of their own.
+        if "*" in route.account or route.status in REFUSED_STATUSES:
             return self._told("refused", answer.refused(asked, self._wait))
         if route.status == route_pb2.ACCOUNT_STATUS_MAINTENANCE:
             return self._fault(asked, route.account, "the account is in maintenance")
@@ -122,5 +120,6 @@ def _allowed(route: route_pb2.Route, client: str) -> bool:
     return bool(client) and any(ip_address(client) in ip_network(net, strict=False) for net in route.allowed_nets)
 
 
+REFUSED_STATUSES: Final = (route_pb2.ACCOUNT_STATUS_LOCKED, route_pb2.ACCOUNT_STATUS_CLOSED)
 # As `timeouts.auth_failure_delay` of the edges.
 DEFAULT_WAIT_SECONDS: Final = 3
