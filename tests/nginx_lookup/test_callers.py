@@ -108,6 +108,15 @@ async def test_a_crowd_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {answer["Auth-Status"] for answer in answers} == {"OK"}
 
 
+async def test_noise_is_refused_and_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with facade(account("siti")) as proxies:
+        for noise in (b"\x16\x03\x01\x02\r\n\r\n", b"GET /\r\n\r\n", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n"):
+            assert (await proxies.raw(noise)).startswith(b"HTTP/1.1 400 ")
+        upgrade = request(Connection="upgrade", Upgrade="websocket")
+        assert (await proxies.raw(upgrade)).startswith(b"HTTP/1.1 200 ")
+    assert [record.message for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
 async def test_a_request_that_is_too_long_is_refused() -> None:
     async with facade(account("siti")) as proxies:
         try:

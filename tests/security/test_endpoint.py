@@ -140,10 +140,13 @@ async def test_those_who_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_a_server_is_believed_only_with_a_certificate_of_its_name_that_the_ca_file_vouches_for(
     authority: Authority,
 ) -> None:
+    connected = 0
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(OK + b"Content-Length: 2\r\n\r\n{}")
-        await writer.drain()
+        nonlocal connected
+        connected += 1
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(OK + b"Content-Length: 2\r\n\r\n{}")
 
     address, ca_file = own_address(), str(authority.ca_file)
     for name, trusted, told in ((address, ca_file, ""), (address, "", "VERIFY"), ("localhost", ca_file, "mismatch")):
@@ -155,7 +158,8 @@ async def test_a_server_is_believed_only_with_a_certificate_of_its_name_that_the
             endpoint(f"https://{server}/", ca_file=trusted) as asking,
         ):
             if not told:
-                assert await asking.ask() == b"{}"
+                assert [await asking.ask() for _ in range(3)] == [b"{}"] * 3
+                assert connected == 1
                 continue
             with pytest.raises(OAuthUnavailableError, match=told):
                 await asking.ask()

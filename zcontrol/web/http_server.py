@@ -50,6 +50,8 @@ class HttpServer:
             ws="none",
             lifespan="off",
             log_config=None,
+            # Strangers cause its warnings, a line for each thing they send.
+            log_level="error",
             access_log=False,
             server_header=False,
             date_header=False,
