@@ -18,6 +18,7 @@ class Breaker:
         self._monotonic = monotonic
         self._rest = 0.0
         self._until = 0.0
+        self._probing = False
 
     @property
     def closed(self) -> bool:
@@ -32,14 +33,20 @@ class Breaker:
         if now < self._until:
             return False
         self._until = now + self._rest
+        self._probing = True
         return True
 
     def succeeded(self) -> None:
         """It answered."""
         self._rest = 0.0
+        self._probing = False
 
     def failed(self) -> None:
         """It did not: rest, longer than last time."""
+        if not self.closed and not self._probing:
+            # Asked before it opened: a crowd that fails at once is one failure.
+            return
+        self._probing = False
         self._rest = min(self._rest * 2 or FIRST_REST_SECONDS, LONGEST_REST_SECONDS)
         # So that several control replicas do not come back in step; nothing secret hangs on it.
         self._until = self._monotonic() + self._rest * random.uniform(0.8, 1.2)  # noqa: S311

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from routing.fakes import Clocks
-from zcontrol.breaker import LONGEST_REST_SECONDS, Breaker
+from zcontrol.breaker import FIRST_REST_SECONDS, LONGEST_REST_SECONDS, Breaker
 
 
 def test_a_failure_opens_it_for_a_rest_and_then_lets_one_probe_through() -> None:
@@ -25,7 +25,19 @@ def test_rests_grow_but_never_beyond_the_longest() -> None:
     breaker = Breaker(monotonic=clocks)
     for _ in range(12):
         breaker.failed()
-    clocks.now += LONGEST_REST_SECONDS * 1.2
+        clocks.now += LONGEST_REST_SECONDS * 1.2
+        assert breaker.allows()
+    breaker.failed()
+    clocks.now += LONGEST_REST_SECONDS * 0.7
+    assert not breaker.allows()
+
+
+def test_those_who_asked_before_it_opened_and_fail_too_lengthen_no_rest() -> None:
+    clocks = Clocks()
+    breaker = Breaker(monotonic=clocks)
+    for _ in range(12):
+        breaker.failed()
+    clocks.now += FIRST_REST_SECONDS * 1.3
     assert breaker.allows()
 
 
