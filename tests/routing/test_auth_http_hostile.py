@@ -261,6 +261,29 @@ async def test_a_name_that_breaks_a_script_does_not_take_it_away_from_others() -
                 assert await directory.find([SITI]) == [Found(account=SITI, home="mbox-1")]
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 504 Late\r\n" + EMPTY, b"HTTP/1.1 502 Crashed\r\n" + EMPTY, b"", None])
+async def test_a_name_on_which_a_server_hangs_or_dies_takes_it_away_from_nobody_that_it_answers(
+    answer: bytes | None,
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            if b"bomb" not in head:
+                writer.write(b"HTTP/1.1 200 OK\r\n" + GOOD + EMPTY)
+            elif answer:
+                writer.write(answer)
+            elif answer is None:
+                return
+            else:
+                await asyncio.Event().wait()
+
+    async with serving(talk) as server, auth_http(f"http://{server}/", timeout=SHORT) as directory:
+        for _ in range(3):
+            assert await home(directory) == "mbox-1"
+            [bomb] = await directory.find([f"bomb@{DOMAIN}"])
+            assert isinstance(bomb, DirectoryUnavailableError)
+        assert await home(directory) == "mbox-1"
+
+
 async def test_a_server_is_believed_only_with_a_certificate_that_the_ca_file_vouches_for(authority: Authority) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,12 +1,23 @@
 """What asks one URL: bounded connections, kept alive, and a deadline; nobody is redirected, and no proxy is asked."""
 
 import asyncio
+import math
 import ssl
+import time
 from typing import Final, final
 
 import structlog
 
-from zcontrol.web.http_connection import Answered, Connection, GoneError, HttpError, Location, Request, UnreachableError
+from zcontrol.web.http_connection import (
+    Answered,
+    BrokenError,
+    Connection,
+    GoneError,
+    HttpError,
+    Location,
+    Request,
+    UnreachableError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -27,20 +38,27 @@ class HttpClient:
         self._timeout_seconds = timeout_seconds
         self._room = asyncio.Semaphore(connections)
         self._waiting = 0
+        self._answered = -math.inf
         self._idle: list[Connection] = []
 
     async def ask(self, request: Request) -> Answered:
-        """The answer, save that of a gateway to a server that cannot be reached; raises `HttpError`."""
+        """The answer, save that of a gateway to a server that cannot be reached; raises `HttpError`.
+
+        `UnreachableError` is about the server, any other about this question.
+        """
         await self._enter()
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 answered = await self._ask(request)
         except TimeoutError as error:
-            raise UnreachableError(f"no answer within {self._timeout_seconds:g} s") from error
+            raise self._failed(f"no answer within {self._timeout_seconds:g} s") from error
+        except BrokenError as error:
+            raise self._failed(str(error)) from error
         finally:
             self._room.release()
         if answered.status in GATEWAY_FAILURES:
-            raise UnreachableError(f"it answered HTTP status {answered.status}")
+            raise self._failed(f"it answered HTTP status {answered.status}")
+        self._answered = time.monotonic()
         return answered
 
     def close(self) -> None:
@@ -48,6 +66,11 @@ class HttpClient:
         for connection in self._idle:
             connection.close()
         self._idle.clear()
+
+    def _failed(self, reason: str) -> HttpError:
+        """A question may be what the server chokes on: while it answers others, the failure is that one's alone."""
+        alive = time.monotonic() - self._answered < ALIVE_SECONDS
+        return HttpError(reason) if alive else UnreachableError(reason)
 
     async def _enter(self) -> None:
         """Wait for a connection, which is not the server's delay: no longer than for an answer, as clients wait too."""
@@ -84,5 +107,7 @@ class HttpClient:
 
 # Said by what stands before the server, which itself cannot be reached, and by who has too much to do.
 GATEWAY_FAILURES: Final = (429, 502, 503, 504)
+# A server that has just gone is known to be so long after its last answer.
+ALIVE_SECONDS: Final = 1.0
 # Logins that may wait for a connection; more would wait longer than clients do.
 WAITING: Final = 1000

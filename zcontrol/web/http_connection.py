@@ -20,10 +20,14 @@ class HttpError(Exception):
 
 
 class UnreachableError(HttpError):
-    """The server cannot be reached, is too late, or does not speak HTTP."""
+    """Nobody can reach the server now."""
 
 
-class GoneError(UnreachableError):
+class BrokenError(HttpError):
+    """The server broke off, or does not speak HTTP."""
+
+
+class GoneError(BrokenError):
     """It has closed the connection before it said anything: if that was idle, it says nothing about the server."""
 
 
@@ -91,7 +95,7 @@ class Connection(asyncio.Protocol):
         return idle and asked_for and not self._has_unread()
 
     async def ask(self, location: Location, request: Request) -> Answered:
-        """The answer; raises `UnreachableError`. Cancelled, it leaves a connection that is not usable."""
+        """The answer; raises `BrokenError`. Cancelled, it leaves a connection that is not usable."""
         self._asked = asyncio.get_running_loop().create_future()
         self._answered, self._largest = None, request.largest_answer
         try:
@@ -144,9 +148,9 @@ class Connection(asyncio.Protocol):
         """The same, and it hears no more."""
         self._fail(self._gone(f": {exc or type(exc).__name__}" if exc else ""))
 
-    def _gone(self, reason: str = "") -> UnreachableError:
+    def _gone(self, reason: str = "") -> BrokenError:
         if self._answered is not None or self._http.trailing_data[0]:
-            return UnreachableError(f"closed amid its answer{reason}")
+            return BrokenError(f"closed amid its answer{reason}")
         return GoneError(f"closed without an answer{reason}")
 
     def _receive(self, data: bytes, asked: asyncio.Future[Answered]) -> None:
@@ -155,7 +159,7 @@ class Connection(asyncio.Protocol):
             self._advance(asked)
         except h11.RemoteProtocolError as error:
             # It may quote whatever the server has sent.
-            self._fail(UnreachableError(str(error)[:LONGEST_REASON]))
+            self._fail(BrokenError(str(error)[:LONGEST_REASON]))
 
     def _advance(self, asked: asyncio.Future[Answered]) -> None:
         over = False
@@ -184,7 +188,7 @@ class Connection(asyncio.Protocol):
         if not self._http.trailing_data[0] and self._http.our_state is h11.DONE:
             self._http.start_next_cycle()
 
-    def _fail(self, error: UnreachableError) -> None:
+    def _fail(self, error: BrokenError) -> None:
         if self._asked and not self._asked.done():
             self._asked.set_exception(error)
         self._transport.abort()
