@@ -11,7 +11,7 @@ import pytest
 from servers.fake_mailbox import IMAP_GREETING, PASSWORD, POP3_GREETING, imap_login, pop3_login
 from servers.front import ALICE, BOB, LOCKED, TIMEOUTS, Front
 from servers.raw_client import plain
-from servers.said import AUTHENTICATE, WRONG
+from servers.said import AUTHENTICATE, TEMPORARY, WRONG, log_in
 from servers.waiting import until
 
 if TYPE_CHECKING:
@@ -148,3 +148,13 @@ def test_no_answer_holds_a_word_of_the_clients(protocol: str, front: Front) -> N
         with front.greeted(protocol) as client:
             client.send(said + (b"z LOGOUT\r\n" if protocol == "imap" else b"QUIT\r\n"))
             assert b"MARK" not in client.rest(), said
+
+
+@pytest.mark.parametrize("hops", [0, 1])
+def test_a_client_whose_hops_are_used_up_is_put_off_and_speaks_against_no_backend(hops: int, front: Front) -> None:
+    with front.untouched(), front.greeted("imap") as client:
+        client.send(f'i ID ("x-proxy-ttl" "{hops}")\r\n'.encode())
+        assert client.lines(2)[1].startswith(b"i OK")
+        assert client.ask(log_in("imap", ALICE)) == TEMPORARY["imap"]
+    refusal = front.zproxy.refusal_of(client.address)["error"]
+    assert "too many proxies" in refusal and refusal.endswith("(route)")

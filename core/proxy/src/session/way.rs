@@ -30,6 +30,11 @@ impl Attempt<'_> {
         record: &Record,
     ) -> Result<LoginAtBackend, Error> {
         let Way { name, authzid, credential } = self.way(endpoint, login, resolved)?;
+        // What a client says of its hops must not speak against a backend: none is dialled for what it will not carry.
+        let ttl = login.replay.hops.map_or(HOPS, |left| left.saturating_sub(1).min(HOPS));
+        if ttl == 0 {
+            return Err(Error::of_backend("route", zproxy_protocol::Error::TooManyHops));
+        }
         Ok(LoginAtBackend {
             name,
             authzid,
@@ -45,7 +50,7 @@ impl Attempt<'_> {
                 local: self.ends.local,
                 server_name: record.tls_facts().and_then(|facts| facts.server_name.clone()),
                 session_id: record.id().to_owned(),
-                ttl: login.replay.hops.map_or(HOPS, |left| left.saturating_sub(1).min(HOPS)),
+                ttl,
             },
             replay: login.replay.clone(),
         })
