@@ -16,6 +16,11 @@ use super::capability::Capabilities;
 const MAX_PAIRS: usize = 30;
 const MAX_FIELD: usize = 30;
 const MAX_VALUE: usize = 1024;
+/// Octets of a field and its value as they are written, quotes and escapes included. At a longer string Dovecot says BYE
+/// (`LOGIN_MAX_INBUF_SIZE`, 1024), which would speak against its health.
+const MAX_WRITTEN: usize = 1000;
+/// Octets of a whole list; RFC 7162, section 4, has servers take lines of 8192.
+const MAX_LIST: usize = 4096;
 
 /// Longest initial response that goes with the command: RFC 7162, section 4, has servers take lines of
 /// 8192 octets.
@@ -63,13 +68,18 @@ impl IdList {
         if known || !fits || self.fields.len() >= MAX_PAIRS {
             return;
         }
-        self.fields.push(field.to_owned());
+        let before = self.text.len();
         self.text.push(if self.text.is_empty() { b'(' } else { b' ' });
         quote(field.as_bytes(), &mut self.text);
         self.text.push(b' ');
         match value {
             Some(value) => quote(value.as_bytes(), &mut self.text),
             None => self.text.extend_from_slice(b"NIL"),
+        }
+        if self.text.len().saturating_sub(before) > MAX_WRITTEN || self.text.len() > MAX_LIST {
+            self.text.truncate(before);
+        } else {
+            self.fields.push(field.to_owned());
         }
     }
 
@@ -226,6 +236,21 @@ mod tests {
         let list = list(Forward::Id, &said);
         assert_eq!(list.matches('"').count(), 30 * 4);
         assert!(list.contains("\"x-proxy-ttl\" \"5\" \"f0\" \"v\"") && !list.contains("ff") && !list.contains("vv"));
+    }
+
+    #[test]
+    fn says_no_more_than_a_backend_hears() {
+        let quotes = |count| "\"".repeat(count);
+        let said = [("a", &*quotes(495)), ("b", &quotes(500)), ("c", &"x".repeat(1000))];
+        let escaped = "\\\"".repeat(495);
+        assert_eq!(list(Forward::None, &said), format!("(\"a\" \"{escaped}\")"));
+        let long = "x".repeat(900);
+        let said = [("a", &*long), ("b", &long), ("c", &long), ("d", &long), ("e", &long), ("os", "x")];
+        for forward in [Forward::Id, Forward::None] {
+            let list = list(forward, &said);
+            assert!(list.len() <= MAX_LIST + 1 && list.ends_with("\"os\" \"x\")"), "{}", list.len());
+            assert_eq!(list.contains("x-proxy-ttl"), forward == Forward::Id);
+        }
     }
 
     #[test]
