@@ -146,9 +146,12 @@ impl Pop3Client {
         let Credential::Password(password) = credential else {
             return Ok(Some(ClientStep::Refused(Refusal::Cannot)));
         };
-        let fits_in_a_line = !password.expose().iter().any(|octet| b"\r\n".contains(octet));
-        if login.authzid.is_some() || !fits_in_a_line {
+        if login.authzid.is_some() {
             return Err(Error::BackendLacks("SASL PLAIN"));
+        }
+        if password.expose().iter().any(|octet| b"\r\n".contains(octet)) {
+            // Nobody can have set one that this server cannot hear; that a client says it is no fault of the server's.
+            return Ok(Some(ClientStep::Refused(Refusal::Credentials)));
         }
         write_line(out, &[b"USER ", login.name.as_str().as_bytes()]);
         self.state = State::User(if capabilities.pipelining() {
