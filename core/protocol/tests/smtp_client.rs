@@ -19,6 +19,7 @@ fn xclient(login: LoginAtBackend) -> Box<dyn Client> {
 }
 
 const HI: &str = "220 mx ESMTP\r\n";
+const NEVER: &str = "501 syntactically invalid argument\r\n";
 const PLAIN: &str = "250-mx\r\n250 AUTH LOGIN PLAIN\r\n";
 const LOGIN: &str = "250-mx\r\n250 AUTH LOGIN CRAM-MD5\r\n";
 const STARTTLS: &str = "250-mx\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n";
@@ -44,6 +45,16 @@ fn a_client_without_a_name_is_called_by_its_address() {
         login.client.address = address.parse().unwrap();
         assert_eq!(talk(&mut *client(login), &[HI]).0, format!("EHLO {name};/"));
     }
+}
+
+#[test]
+fn a_name_that_the_backend_does_not_take_is_left_out() {
+    let (said, end) = talk(&mut *client(siti()), &[HI, NEVER, PLAIN, "235 in\r\n"]);
+    assert_eq!(said, "EHLO laptop;/EHLO [192.0.2.7];/AUTH PLAIN AHNpdGkAZGVtbw==;//");
+    assert_eq!(end, Ok("success in".into()));
+    let (said, _) = talk(&mut *xclient(siti()), &[HI, NEVER, POSTFIX, HI, PLAIN]);
+    let said: Vec<&str> = said.split('/').collect();
+    assert!(said[2].starts_with("XCLIENT ") && said[3] == "EHLO [192.0.2.7];", "{said:?}");
 }
 
 #[test]
@@ -89,7 +100,8 @@ fn a_login_that_the_backend_cannot_take_is_an_error() {
     assert_eq!(said, "EHLO laptop;/AUTH PLAIN Ym9zcwBzaXRpAGRlbW8=;/");
     assert_eq!(talk(&mut *client(boss()), &[HI, LOGIN]).1, Err(Error::BackendLacks("AUTH PLAIN")));
     assert_eq!(talk(&mut *client(siti()), &[HI, "250 mx\r\n"]).1, Err(Error::BackendLacks("AUTH PLAIN or LOGIN")));
-    assert_eq!(talk(&mut *client(siti()), &[HI, "502 what\r\n"]).1, Err(Error::BackendLacks("EHLO")));
+    assert_eq!(talk(&mut *client(siti()), &[HI, "450 later\r\n"]).1, Err(Error::BackendLacks("EHLO")));
+    assert_eq!(talk(&mut *client(siti()), &[HI, NEVER, NEVER]).1, Err(Error::BackendLacks("EHLO")));
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(super) struct SmtpClient {
     starttls: bool,
     /// XCLIENT is still to come.
     xclient: bool,
+    /// The backend does not like what the client calls itself.
+    nameless: bool,
     goal: Goal,
     replies: Replies,
     /// A backend that goes on to take a proxy's commands, of which the client must be kept.
@@ -54,7 +56,15 @@ impl SmtpClient {
     pub(super) fn new(setting: ClientSetting) -> Self {
         let ClientSetting { starttls, goal } = setting;
         let xclient = matches!(&goal, Goal::Login(login) if login.forward == Forward::Xclient);
-        Self { starttls, xclient, goal, replies: Replies::default(), guard: None, state: State::Greeting }
+        Self {
+            starttls,
+            xclient,
+            nameless: false,
+            goal,
+            replies: Replies::default(),
+            guard: None,
+            state: State::Greeting,
+        }
     }
 
     /// What a reply leads to; none: go on with the next.
@@ -65,6 +75,11 @@ impl SmtpClient {
             (State::Greeting, 220) => self.ehlo(out),
             (State::Greeting, 400..) => return Err(Error::BackendQuit(phase)),
             (State::Ehlo, 250) => return self.capable(Capabilities::new(&reply.lines), out),
+            // Some are particular about names (Exim about `_`), and nobody's EHLO shall speak against a backend.
+            (State::Ehlo, 500..) if self.calls_itself().is_some() => {
+                self.nameless = true;
+                self.ehlo(out)
+            }
             (State::Ehlo, 400..) => return Err(Error::BackendLacks("EHLO")),
             (State::StartTls, 220) => return Ok(Some(ClientStep::StartTls)),
             (State::StartTls, 400..) => return Err(Error::BackendLacks("STARTTLS")),
@@ -94,13 +109,20 @@ impl SmtpClient {
         Ok(None)
     }
 
+    /// The client's own name, if the backend takes it.
+    fn calls_itself(&self) -> Option<&str> {
+        match &self.goal {
+            Goal::Login(login) if !self.nameless => login.replay.ehlo.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Says the client's own name, so that it is the one in the message's trace.
     fn ehlo(&self, out: &mut Vec<u8>) -> State {
-        let name = match &self.goal {
-            Goal::Login(login) => {
-                login.replay.ehlo.clone().unwrap_or_else(|| address_literal(login.client.address.ip()))
-            }
-            Goal::Probe => PROBE.to_owned(),
+        let name = match (self.calls_itself(), &self.goal) {
+            (Some(name), _) => name.to_owned(),
+            (None, Goal::Login(login)) => address_literal(login.client.address.ip()),
+            (None, Goal::Probe) => PROBE.to_owned(),
         };
         write_line(out, &[b"EHLO ", name.as_bytes()]);
         State::Ehlo
