@@ -130,6 +130,14 @@ def test_a_certificate_for_another_name_is_refused(account: str, protocol: str, 
     assert "not valid for name" in why
 
 
+def test_a_certificate_for_thousands_of_other_names_is_told_briefly(front: Front) -> None:
+    """Each login would write all of them into the records."""
+    certificate = front.authority.issue(*(f"mail-{number}.example" for number in range(2000)))
+    why = fails_for_now(front, "imap", IMPLICIT, showing(server_context(certificate), IMPLICIT, "imap"))
+    assert "not valid for name" in why
+    assert len(why) < 1000
+
+
 @both
 @secured
 def test_a_certificate_of_an_unknown_authority_is_refused(

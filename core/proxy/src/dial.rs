@@ -97,7 +97,15 @@ pub async fn secure(stream: Stream, target: Target<'_>, terms: Terms<'_>) -> Res
     let connector = TlsConnector::from(terms.trust.config(&target.endpoint.verify));
     match tokio::time::timeout(terms.timeout, connector.connect(server_name, tcp)).await {
         Err(_) => Err(Error::BackendTimeout("TLS handshake")),
-        Ok(Err(error)) => Err(Error::BackendTls(error.to_string().into())),
+        Ok(Err(error)) => Err(Error::BackendTls(told(&error))),
         Ok(Ok(tls)) => Ok(Stream::Tls(Box::new(tls.into()))),
     }
 }
+
+/// rustls lists every name of a certificate that lacks ours, which may be thousands.
+fn told(error: &io::Error) -> Box<str> {
+    error.to_string().chars().take(LONGEST_REASON).collect::<String>().into()
+}
+
+/// Of a record, which every login writes.
+const LONGEST_REASON: usize = 512;
