@@ -33,7 +33,7 @@ pub(super) struct Directories {
     paths: Arc<[PathBuf]>,
     known: Cache<String, Arc<Watched>>,
     unknown: Cache<String, Unknown>,
-    reading: Semaphore,
+    reading: Arc<Semaphore>,
 }
 
 /// A name without a certificate that could be shown.
@@ -51,7 +51,7 @@ impl Directories {
             paths: paths.into(),
             known: Cache::new(most),
             unknown: Cache::new(MAX_UNKNOWN),
-            reading: Semaphore::new(READING),
+            reading: Arc::new(Semaphore::new(READING)),
         }
     }
 
@@ -82,9 +82,11 @@ impl Directories {
         if before.as_ref().is_some_and(|unknown| Instant::now() < unknown.until) {
             return Err(Absent);
         }
-        let _place = self.reading.acquire().await.map_err(|_| Absent)?;
+        let place = Arc::clone(&self.reading).acquire_owned().await.map_err(|_| Absent)?;
         let (paths, name) = (Arc::clone(&self.paths), stem.to_owned());
         let reading = tokio::task::spawn_blocking(move || {
+            // Held by the thread: a client may leave, or be late, before the disk has answered.
+            let _place = place;
             let (files, stamps) = present(&paths, &name)?;
             Some(Watched::read(files, SystemTime::now()).map_err(|(_, problem)| (stamps, problem)))
         });

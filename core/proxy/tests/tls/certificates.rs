@@ -1,7 +1,10 @@
 //! Which certificate is shown, and when its files are read.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use zproxy_proxy::wire::{CertificateDirectory, Config, Tls};
 
 use super::authority::{Authority, Directory, Pair};
@@ -30,6 +33,12 @@ impl Stocked {
 
     fn stock(&self, files: [&str; 2], names: &[&str]) {
         write(&self.edge.directory, files, &self.authority.issue(names));
+    }
+
+    fn pipe(&self, name: &str) -> PathBuf {
+        let file = self.edge.directory.path().join(name);
+        rustix::fs::mknodat(CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        file
     }
 
     /// Whether a client that trusts only what lies in the directory is content.
@@ -91,4 +100,20 @@ async fn more_names_are_served_than_fit_in_memory() {
     for name in names.iter().chain(&names) {
         assert!(stocked.serves(name).await, "{name}");
     }
+}
+
+#[tokio::test]
+async fn clients_that_leave_a_disk_that_hangs_leave_few_threads_behind() {
+    let stocked = Stocked::new(|_| {});
+    // Nobody writes to them: to open one for reading takes for ever.
+    let hanging: Vec<_> = (0..12).map(|number| stocked.pipe(&format!("{number}.example.pem"))).collect();
+    for number in 0..hanging.len() {
+        let name = format!("{number}.example");
+        assert!(tokio::time::timeout(Duration::from_millis(100), stocked.serves(&name)).await.is_err());
+    }
+    let is_being_read = |file: &&PathBuf| {
+        // Refused where nobody reads; else whoever does is at the end of the file.
+        rustix::fs::open(file.as_path(), OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).is_ok()
+    };
+    assert_eq!(hanging.iter().filter(is_being_read).count(), 8);
 }
