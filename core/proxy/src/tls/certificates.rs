@@ -9,9 +9,10 @@ use std::time::SystemTime;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use tokio::sync::Semaphore;
 
 use super::directories::Directories;
-use super::watched::{Files, Watched};
+use super::watched::{Files, LOOKS, Watched};
 use crate::config::{Certificate, Config, Invalid};
 use crate::record::Writer;
 
@@ -20,6 +21,7 @@ use crate::record::Writer;
 pub struct Certificates {
     listed: Listed,
     directories: Directories,
+    looks: Arc<Semaphore>,
 }
 
 /// Those that the config names one by one.
@@ -48,7 +50,7 @@ impl Certificates {
             }
         }
         let directories = Directories::new(&config.certificate_directories, config.tls.cached_certificates);
-        Self { listed, directories }
+        Self { listed, directories, looks: Arc::new(Semaphore::new(LOOKS)) }
     }
 
     /// The certificate for a host name: one that is for it alone, then one for all names of its parent, then the
@@ -63,7 +65,7 @@ impl Certificates {
             },
         };
         let found = own.or_else(|| self.listed.by_parent_or_default(name.as_deref()));
-        found.map(|watched| watched.show(records))
+        found.map(|watched| watched.show(records, &self.looks))
     }
 }
 

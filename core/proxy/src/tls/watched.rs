@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use rustls::sign::CertifiedKey;
+use tokio::sync::Semaphore;
 
 use super::certificates::{Problem, read_pair};
 use super::ocsp;
@@ -16,6 +17,9 @@ use crate::record::Writer;
 
 /// Between two looks at the files of a certificate in use: a few `stat` calls off the sessions' threads.
 pub(super) const LOOK: Duration = Duration::from_secs(10);
+
+/// Looks at once: a disk that hangs keeps no more threads than this.
+pub(super) const LOOKS: usize = 4;
 
 /// Where a certificate is read from.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,17 +74,22 @@ impl Watched {
         Arc::clone(&self.loaded.load().plain)
     }
 
-    /// What to show now. A look at the files that is due is begun, and changes what is shown later.
-    pub(super) fn show(self: &Arc<Self>, records: &Writer) -> Arc<CertifiedKey> {
+    /// What to show now. A look at the files that is due is begun if there is room for it among all `looks`, and changes
+    /// what is shown later.
+    pub(super) fn show(self: &Arc<Self>, records: &Writer, looks: &Arc<Semaphore>) -> Arc<CertifiedKey> {
         let now = SystemTime::now();
         self.tell(records);
         let looked = self.looked.load(Ordering::Relaxed);
         let due = seconds(now).saturating_sub(looked) >= LOOK.as_secs();
         // Of all threads that see it due one looks.
         let order = Ordering::Relaxed;
-        if due && self.looked.compare_exchange(looked, seconds(now), order, order).is_ok() {
+        if due
+            && let Ok(place) = Arc::clone(looks).try_acquire_owned()
+            && self.looked.compare_exchange(looked, seconds(now), order, order).is_ok()
+        {
             let (watched, records) = (Arc::clone(self), records.clone());
             tokio::task::spawn_blocking(move || {
+                let _place = place;
                 watched.look(now);
                 watched.tell(&records);
             });
@@ -176,6 +185,7 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair, SerialNumber};
 
     use super::*;
+    use crate::config::Records;
 
     /// When the fixtures of `ocsp` are good; they run out within a week.
     const IN_FORCE: Duration = Duration::from_secs(1_893_456_000 + 3600);
@@ -219,6 +229,30 @@ mod tests {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(self.0.certificate.parent().unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_keeps_few_threads_and_what_was_read_is_shown() {
+        use rustix::fs::{CWD, FileType, Mode};
+
+        let records = Writer::start(&Records::Stderr, std::io::sink(), Arc::default()).unwrap();
+        let looks = Arc::new(Semaphore::new(LOOKS));
+        let all: Vec<_> = (0..2 * LOOKS).map(|number| Written::new(&format!("hangs-{number}"))).collect();
+        let begun = |(written, watched): &(&Written, Arc<Watched>)| {
+            std::fs::remove_file(&written.0.certificate).unwrap();
+            // To open it takes until somebody writes to it.
+            let mode = Mode::RUSR | Mode::WUSR;
+            rustix::fs::mknodat(CWD, &written.0.certificate, FileType::Fifo, mode, 0).unwrap();
+            let before = watched.looked.swap(0, Ordering::Relaxed);
+            assert_eq!(watched.show(&records, &looks).cert, watched.plain().cert);
+            before > 0 && watched.looked.load(Ordering::Relaxed) > 0
+        };
+        let all = all.iter().map(|written| (written, Arc::new(written.watched())));
+        let hanging: Vec<_> = all.filter(begun).collect();
+        for (written, _) in &hanging {
+            drop(std::fs::OpenOptions::new().write(true).open(&written.0.certificate).unwrap());
+        }
+        assert_eq!(hanging.len(), LOOKS);
     }
 
     fn told(watched: &Watched) -> String {
