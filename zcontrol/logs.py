@@ -34,8 +34,6 @@ def configure_logging() -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    # It tells of every request, the URL's query included, which may hold a secret.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _rendering() -> list[structlog.typing.Processor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 
-import httpx
 import pytest
 import structlog
 
@@ -31,18 +30,3 @@ def test_a_traceback_tells_no_local_variable(
     told = capsys.readouterr().err
     assert "IndexError" in told
     assert bind_password not in told
-
-
-def test_a_request_to_an_issuer_is_not_told_with_its_url(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    configured = structlog.get_config()
-    configure_logging()
-    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
-        client.get("https://login.example/introspect", params={"key": "open-sesame"})
-    logging.getLogger("any").warning("still heard")
-    structlog.configure(**configured)
-    told = capsys.readouterr().err
-    assert "still heard" in told
-    assert "open-sesame" not in told
