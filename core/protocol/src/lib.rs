@@ -1,4 +1,4 @@
-//! The mail protocols as values: bytes in, steps out.
+//! The mail protocols as values: bytes in, steps out; and HTTP as values.
 //!
 //! Nothing here owns a socket, a clock, a task or a random number. A conversation is fed what was read ([`Input`]),
 //! writes what is to be sent into a buffer, and returns the next step. Facing the client ([`Server`]) and facing the
@@ -15,11 +15,14 @@
     )
 )]
 
+mod claims;
 mod cutter;
 pub mod dialogue;
 pub mod error;
+pub mod http;
 pub mod imap;
 pub mod input;
+mod json;
 pub mod language;
 pub mod name;
 pub mod pop3;

@@ -3,7 +3,6 @@
 //!
 //! A protocol cuts the lines and frames the challenges; [`Exchange`] reads the base64 between. What is decoded is wiped.
 
-mod claim;
 mod error_object;
 pub mod external;
 mod gs2;

@@ -1,6 +1,7 @@
 //! A bearer token (RFC 6750) and the two mechanisms that carry one. Others check it: nothing here trusts what it says.
 
-use super::{Refused, claim, oauthbearer, xoauth2};
+use super::{Refused, oauthbearer, xoauth2};
+use crate::claims::Claims;
 use crate::{Name, Secret};
 
 /// A mechanism that carries a token.
@@ -77,7 +78,7 @@ impl Token {
     /// way to who checks the token, and proves nothing.
     #[must_use]
     pub fn claim(&self, claim: &str) -> Option<Name> {
-        claim::name(self.secret.expose(), claim)
+        Claims::read(self.secret.expose())?.name(claim)
     }
 
     /// Reads what HTTP would have as its Authorization (RFC 6750, section 2.1).

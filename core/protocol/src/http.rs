@@ -1,0 +1,19 @@
+//! HTTP as values: who asks, what may be asked, and what of it goes on to whom.
+//!
+//! [`target`] judges a request, [`identify`](fn@identify) says whose it is, [`forward`] makes it the backend's and the
+//! answer the client's, [`forms`] learns from a login. Bytes and header values in, values out: connections, framing and
+//! the key of the route cookie are the edge's business, and what a token proves is the backend's.
+
+pub mod cookies;
+pub mod forms;
+pub mod forward;
+mod host;
+pub mod identify;
+mod list;
+mod percent;
+pub mod target;
+
+pub use forms::LoginForm;
+pub use host::{Authority, Host};
+pub use identify::{Identity, Rules, Service, Way, Who, identify};
+pub use target::{Kind, Target};
