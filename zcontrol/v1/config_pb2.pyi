@@ -48,6 +48,10 @@ class _ProtocolEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Protocol.Val
     """ManageSieve, by which clients keep their filters: 4190 with starttls_required. Served by `endpoints.sieve` of the
     user's home.
     """
+    PROTOCOL_HTTP: _Protocol.ValueType  # 7
+    """HTTP/1.1 and HTTP/2: 443 with implicit, and 80 with off, where requests are sent on to https. Served by
+    `endpoints.http` of the user's home. What is served, and how a user is recognised, is in `http`.
+    """
 
 class Protocol(_Protocol, metaclass=_ProtocolEnumTypeWrapper): ...
 
@@ -65,6 +69,10 @@ PROTOCOL_LMTP: Protocol.ValueType  # 5
 PROTOCOL_SIEVE: Protocol.ValueType  # 6
 """ManageSieve, by which clients keep their filters: 4190 with starttls_required. Served by `endpoints.sieve` of the
 user's home.
+"""
+PROTOCOL_HTTP: Protocol.ValueType  # 7
+"""HTTP/1.1 and HTTP/2: 443 with implicit, and 80 with off, where requests are sent on to https. Served by
+`endpoints.http` of the user's home. What is served, and how a user is recognised, is in `http`.
 """
 Global___Protocol: _TypeAlias = Protocol  # noqa: Y015
 
@@ -272,6 +280,96 @@ the backend included, is good for that login. It knows nobody who does not log i
 """
 Global___AuthHttpMode: _TypeAlias = AuthHttpMode  # noqa: Y015
 
+class _ForwardedBy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ForwardedByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ForwardedBy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FORWARDED_BY_UNSPECIFIED: _ForwardedBy.ValueType  # 0
+    FORWARDED_BY_X_FORWARDED_FOR: _ForwardedBy.ValueType  # 1
+    FORWARDED_BY_FORWARDED: _ForwardedBy.ValueType  # 2
+    """RFC 7239."""
+
+class ForwardedBy(_ForwardedBy, metaclass=_ForwardedByEnumTypeWrapper): ...
+
+FORWARDED_BY_UNSPECIFIED: ForwardedBy.ValueType  # 0
+FORWARDED_BY_X_FORWARDED_FOR: ForwardedBy.ValueType  # 1
+FORWARDED_BY_FORWARDED: ForwardedBy.ValueType  # 2
+"""RFC 7239."""
+Global___ForwardedBy: _TypeAlias = ForwardedBy  # noqa: Y015
+
+class _HttpMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HttpModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HttpMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HTTP_MODE_UNSPECIFIED: _HttpMode.ValueType  # 0
+    HTTP_MODE_REDIRECT: _HttpMode.ValueType  # 1
+    """Served by TLS; requests without it are sent on to https."""
+    HTTP_MODE_HTTPS: _HttpMode.ValueType  # 2
+    """Served by TLS alone; requests without it are refused (421)."""
+    HTTP_MODE_HTTP: _HttpMode.ValueType  # 3
+    """Served in clear alone; requests by TLS are refused (421). Beyond loopback only on listeners with `plaintext_ok`."""
+    HTTP_MODE_BOTH: _HttpMode.ValueType  # 4
+    """Served either way. Beyond loopback only on listeners with `plaintext_ok`."""
+
+class HttpMode(_HttpMode, metaclass=_HttpModeEnumTypeWrapper): ...
+
+HTTP_MODE_UNSPECIFIED: HttpMode.ValueType  # 0
+HTTP_MODE_REDIRECT: HttpMode.ValueType  # 1
+"""Served by TLS; requests without it are sent on to https."""
+HTTP_MODE_HTTPS: HttpMode.ValueType  # 2
+"""Served by TLS alone; requests without it are refused (421)."""
+HTTP_MODE_HTTP: HttpMode.ValueType  # 3
+"""Served in clear alone; requests by TLS are refused (421). Beyond loopback only on listeners with `plaintext_ok`."""
+HTTP_MODE_BOTH: HttpMode.ValueType  # 4
+"""Served either way. Beyond loopback only on listeners with `plaintext_ok`."""
+Global___HttpMode: _TypeAlias = HttpMode  # noqa: Y015
+
+class _LoginFormPreset:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LoginFormPresetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LoginFormPreset.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LOGIN_FORM_PRESET_UNSPECIFIED: _LoginFormPreset.ValueType  # 0
+    LOGIN_FORM_PRESET_ROUNDCUBE: _LoginFormPreset.ValueType  # 1
+    LOGIN_FORM_PRESET_SOGO: _LoginFormPreset.ValueType  # 2
+    LOGIN_FORM_PRESET_HORDE: _LoginFormPreset.ValueType  # 3
+    LOGIN_FORM_PRESET_SNAPPYMAIL: _LoginFormPreset.ValueType  # 4
+
+class LoginFormPreset(_LoginFormPreset, metaclass=_LoginFormPresetEnumTypeWrapper): ...
+
+LOGIN_FORM_PRESET_UNSPECIFIED: LoginFormPreset.ValueType  # 0
+LOGIN_FORM_PRESET_ROUNDCUBE: LoginFormPreset.ValueType  # 1
+LOGIN_FORM_PRESET_SOGO: LoginFormPreset.ValueType  # 2
+LOGIN_FORM_PRESET_HORDE: LoginFormPreset.ValueType  # 3
+LOGIN_FORM_PRESET_SNAPPYMAIL: LoginFormPreset.ValueType  # 4
+Global___LoginFormPreset: _TypeAlias = LoginFormPreset  # noqa: Y015
+
+class _LoginFormEncoding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LoginFormEncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LoginFormEncoding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LOGIN_FORM_ENCODING_UNSPECIFIED: _LoginFormEncoding.ValueType  # 0
+    LOGIN_FORM_ENCODING_URLENCODED: _LoginFormEncoding.ValueType  # 1
+    LOGIN_FORM_ENCODING_MULTIPART: _LoginFormEncoding.ValueType  # 2
+    LOGIN_FORM_ENCODING_JSON: _LoginFormEncoding.ValueType  # 3
+    """The members of one object."""
+
+class LoginFormEncoding(_LoginFormEncoding, metaclass=_LoginFormEncodingEnumTypeWrapper): ...
+
+LOGIN_FORM_ENCODING_UNSPECIFIED: LoginFormEncoding.ValueType  # 0
+LOGIN_FORM_ENCODING_URLENCODED: LoginFormEncoding.ValueType  # 1
+LOGIN_FORM_ENCODING_MULTIPART: LoginFormEncoding.ValueType  # 2
+LOGIN_FORM_ENCODING_JSON: LoginFormEncoding.ValueType  # 3
+"""The members of one object."""
+Global___LoginFormEncoding: _TypeAlias = LoginFormEncoding  # noqa: Y015
+
 @_typing.final
 class Config(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -301,6 +399,7 @@ class Config(_message.Message):
     TICKET_KEYS_FIELD_NUMBER: _builtins.int
     SASL_FIELD_NUMBER: _builtins.int
     MAIL_DOMAINS_FIELD_NUMBER: _builtins.int
+    HTTP_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """[edge] The host name clients know us by, told to backends and in greetings. Required."""
     state_directory: _builtins.str
@@ -405,6 +504,12 @@ class Config(_message.Message):
         in. Needed where the directory cannot be asked for domains (auth_http).
         """
 
+    @_builtins.property
+    def http(self) -> Global___Http:
+        """[edge] What `http` listeners serve. Unset: every host name, each request by the home of the user it names, the rest
+        by `defaults.http`.
+        """
+
     def __init__(
         self,
         *,
@@ -433,10 +538,11 @@ class Config(_message.Message):
         ticket_keys: Global___TicketKeySettings | None = ...,
         sasl: Global___Sasl | None = ...,
         mail_domains: _abc.Iterable[_builtins.str] | None = ...,
+        http: Global___Http | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "http", b"http", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "limits", b"limits", "listeners", b"listeners", "log", b"log", "mail_domains", b"mail_domains", "master_users", b"master_users", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "http", b"http", "limits", b"limits", "listeners", b"listeners", "log", b"log", "mail_domains", b"mail_domains", "master_users", b"master_users", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -501,7 +607,9 @@ class Listener(_message.Message):
     the ready line tells which. Required.
     """
     tls: Global___ListenerTls.ValueType
-    """Unset: starttls_required; of mx starttls_optional, because mail of servers without TLS must come in; of lmtp off."""
+    """Unset: starttls_required; of mx starttls_optional, because mail of servers without TLS must come in; of lmtp off; of
+    http implicit.
+    """
     alpn: Global___Alpn.ValueType
     """Unset: strict."""
     plaintext_ok: _builtins.bool
@@ -890,6 +998,12 @@ class Timeouts(_message.Message):
     TCP_USER_FIELD_NUMBER: _builtins.int
     SHUTDOWN_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
+    HTTP_IDLE_FIELD_NUMBER: _builtins.int
+    HTTP_HEADER_FIELD_NUMBER: _builtins.int
+    HTTP_STALL_FIELD_NUMBER: _builtins.int
+    HTTP_BODY_FIELD_NUMBER: _builtins.int
+    HTTP_RESPONSE_FIELD_NUMBER: _builtins.int
+    HTTP_LONG_POLL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def login(self) -> _duration_pb2.Duration:
         """From accept to login, in all; unset: 60s."""
@@ -964,6 +1078,32 @@ class Timeouts(_message.Message):
     def verify(self) -> _duration_pb2.Duration:
         """Until control has verified a client's credential; unset: 5s."""
 
+    @_builtins.property
+    def http_idle(self) -> _duration_pb2.Duration:
+        """[http] A connection on which no request is under way; unset: 75s."""
+
+    @_builtins.property
+    def http_header(self) -> _duration_pb2.Duration:
+        """[http] The head of a request, from its first octet to its end; unset: 20s."""
+
+    @_builtins.property
+    def http_stall(self) -> _duration_pb2.Duration:
+        """[http] A client that sends nothing of a body, or takes nothing of an answer; unset: 60s."""
+
+    @_builtins.property
+    def http_body(self) -> _duration_pb2.Duration:
+        """[http] The whole body of a request; unset: 1h."""
+
+    @_builtins.property
+    def http_response(self) -> _duration_pb2.Duration:
+        """[http] From the end of a request to the head of a backend's answer, and a pause within the answer; unset: 5m."""
+
+    @_builtins.property
+    def http_long_poll(self) -> _duration_pb2.Duration:
+        """[http] The same for ActiveSync, whose Ping waits for mail, and for server-sent events; and no octet either way on a
+        WebSocket; unset: 65m.
+        """
+
     def __init__(
         self,
         *,
@@ -985,10 +1125,16 @@ class Timeouts(_message.Message):
         tcp_user: _duration_pb2.Duration | None = ...,
         shutdown: _duration_pb2.Duration | None = ...,
         verify: _duration_pb2.Duration | None = ...,
+        http_idle: _duration_pb2.Duration | None = ...,
+        http_header: _duration_pb2.Duration | None = ...,
+        http_stall: _duration_pb2.Duration | None = ...,
+        http_body: _duration_pb2.Duration | None = ...,
+        http_response: _duration_pb2.Duration | None = ...,
+        http_long_poll: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "backend_stall", b"backend_stall", "backend_verdict", b"backend_verdict", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "lmtp_idle", b"lmtp_idle", "login", b"login", "lookup", b"lookup", "message", b"message", "mx_idle", b"mx_idle", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "sieve_idle", b"sieve_idle", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "backend_stall", b"backend_stall", "backend_verdict", b"backend_verdict", "connect", b"connect", "handshake", b"handshake", "http_body", b"http_body", "http_header", b"http_header", "http_idle", b"http_idle", "http_long_poll", b"http_long_poll", "http_response", b"http_response", "http_stall", b"http_stall", "imap_idle", b"imap_idle", "lmtp_idle", b"lmtp_idle", "login", b"login", "lookup", b"lookup", "message", b"message", "mx_idle", b"mx_idle", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "sieve_idle", b"sieve_idle", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "backend_stall", b"backend_stall", "backend_verdict", b"backend_verdict", "connect", b"connect", "handshake", b"handshake", "imap_idle", b"imap_idle", "lmtp_idle", b"lmtp_idle", "login", b"login", "lookup", b"lookup", "message", b"message", "mx_idle", b"mx_idle", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "sieve_idle", b"sieve_idle", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth_failure_delay", b"auth_failure_delay", "backend_login", b"backend_login", "backend_stall", b"backend_stall", "backend_verdict", b"backend_verdict", "connect", b"connect", "handshake", b"handshake", "http_body", b"http_body", "http_header", b"http_header", "http_idle", b"http_idle", "http_long_poll", b"http_long_poll", "http_response", b"http_response", "http_stall", b"http_stall", "imap_idle", b"imap_idle", "lmtp_idle", b"lmtp_idle", "login", b"login", "lookup", b"lookup", "message", b"message", "mx_idle", b"mx_idle", "pop3_idle", b"pop3_idle", "shutdown", b"shutdown", "sieve_idle", b"sieve_idle", "submission_idle", b"submission_idle", "tcp_user", b"tcp_user", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1860,3 +2006,510 @@ class NginxLookup(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NginxLookup: _TypeAlias = NginxLookup  # noqa: Y015
+
+@_typing.final
+class Http(_message.Message):
+    """What http listeners serve."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOSTS_FIELD_NUMBER: _builtins.int
+    DEFAULT_HOST_FIELD_NUMBER: _builtins.int
+    TRUSTED_PROXIES_FIELD_NUMBER: _builtins.int
+    FORWARDED_BY_FIELD_NUMBER: _builtins.int
+    FORWARDED_SCHEME_FIELD_NUMBER: _builtins.int
+    MAX_HEADER_FIELD_NUMBER: _builtins.int
+    MAX_BODY_FIELD_NUMBER: _builtins.int
+    MAX_STREAMS_FIELD_NUMBER: _builtins.int
+    IDLE_CONNECTIONS_FIELD_NUMBER: _builtins.int
+    IDLE_TIME_FIELD_NUMBER: _builtins.int
+    PAGES_FIELD_NUMBER: _builtins.int
+    ACME_FIELD_NUMBER: _builtins.int
+    AUTOCONFIG_FIELD_NUMBER: _builtins.int
+    default_host: _builtins.str
+    """One of the names in `hosts`: it serves requests for names that no host has. Empty: they are refused (421)."""
+    forwarded_by: Global___ForwardedBy.ValueType
+    """Where those proxies say it; unset: x_forwarded_for."""
+    forwarded_scheme: _builtins.bool
+    """Those proxies end TLS, and say in X-Forwarded-Proto (or `proto` of Forwarded) whether the client spoke it."""
+    max_header: _builtins.int
+    """Octets of a request's head; unset: 32KiB; at most 1MiB. Beyond it 431."""
+    max_body: _builtins.int
+    """Octets of a request's body; unset: no limit. Beyond it 413."""
+    max_streams: _builtins.int
+    """Requests under way on one connection of HTTP/2; unset: 100."""
+    idle_connections: _builtins.int
+    """Idle connections that a thread keeps to one backend; unset: 64."""
+    @_builtins.property
+    def hosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___HttpHost]:
+        """Virtual hosts; none: one of every name, as an empty HttpHost says."""
+
+    @_builtins.property
+    def trusted_proxies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Proxies before us, in CIDR form, that are believed who the client is. Others' X-Forwarded-For, Forwarded and their
+        kin are dropped.
+        """
+
+    @_builtins.property
+    def idle_time(self) -> _duration_pb2.Duration:
+        """How long it keeps them: less than backends do (Apache: 5s); unset: 4s."""
+
+    @_builtins.property
+    def pages(self) -> Global___HttpPages:
+        """Files (HTML, at most 64 KiB) shown in place of our own words; read at start and at SIGHUP."""
+
+    @_builtins.property
+    def acme(self) -> Global___Acme:
+        """Answers of ACME's HTTP-01 (RFC 8555, section 8.3) at `/.well-known/acme-challenge/`; unset: such requests are like
+        all others.
+        """
+
+    @_builtins.property
+    def autoconfig(self) -> Global___Autoconfig:
+        """Tells mail programs our servers, by `/.well-known/autoconfig/mail/config-v1.1.xml` (and `/mail/config-v1.1.xml`),
+        Outlook's `/autodiscover/autodiscover.xml`, and Apple's `/email.mobileconfig`. Unset: such requests are like all
+        others.
+        """
+
+    def __init__(
+        self,
+        *,
+        hosts: _abc.Iterable[Global___HttpHost] | None = ...,
+        default_host: _builtins.str = ...,
+        trusted_proxies: _abc.Iterable[_builtins.str] | None = ...,
+        forwarded_by: Global___ForwardedBy.ValueType = ...,
+        forwarded_scheme: _builtins.bool = ...,
+        max_header: _builtins.int = ...,
+        max_body: _builtins.int = ...,
+        max_streams: _builtins.int = ...,
+        idle_connections: _builtins.int = ...,
+        idle_time: _duration_pb2.Duration | None = ...,
+        pages: Global___HttpPages | None = ...,
+        acme: Global___Acme | None = ...,
+        autoconfig: Global___Autoconfig | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acme", b"acme", "autoconfig", b"autoconfig", "idle_time", b"idle_time", "pages", b"pages"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acme", b"acme", "autoconfig", b"autoconfig", "default_host", b"default_host", "forwarded_by", b"forwarded_by", "forwarded_scheme", b"forwarded_scheme", "hosts", b"hosts", "idle_connections", b"idle_connections", "idle_time", b"idle_time", "max_body", b"max_body", "max_header", b"max_header", "max_streams", b"max_streams", "pages", b"pages", "trusted_proxies", b"trusted_proxies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Http: _TypeAlias = Http  # noqa: Y015
+
+@_typing.final
+class HttpPages(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BAD_GATEWAY_FIELD_NUMBER: _builtins.int
+    UNAVAILABLE_FIELD_NUMBER: _builtins.int
+    GATEWAY_TIMEOUT_FIELD_NUMBER: _builtins.int
+    bad_gateway: _builtins.str
+    """502: the backend broke the connection, or did not speak HTTP."""
+    unavailable: _builtins.str
+    """503: nothing can serve, or the account or its backend is in maintenance."""
+    gateway_timeout: _builtins.str
+    """504: the backend did not answer in time."""
+    def __init__(
+        self,
+        *,
+        bad_gateway: _builtins.str = ...,
+        unavailable: _builtins.str = ...,
+        gateway_timeout: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_gateway", b"bad_gateway", "gateway_timeout", b"gateway_timeout", "unavailable", b"unavailable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HttpPages: _TypeAlias = HttpPages  # noqa: Y015
+
+@_typing.final
+class Acme(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIRECTORY_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    directory: _builtins.str
+    """A directory with a file a token."""
+    backend: _builtins.str
+    """The backend or group that such requests go to."""
+    def __init__(
+        self,
+        *,
+        directory: _builtins.str = ...,
+        backend: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "directory", b"directory", "from", b"from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "directory", b"directory", "from", b"from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_from: _TypeAlias = _typing.Literal["directory", "backend"]  # noqa: Y015
+    _WhichOneofArgType_from: _TypeAlias = _typing.Literal["from", b"from"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_from) -> _WhichOneofReturnType_from | None: ...
+
+Global___Acme: _TypeAlias = Acme  # noqa: Y015
+
+@_typing.final
+class Autoconfig(_message.Message):
+    """What mail programs are told. Servers are this edge's listeners that are not on loopback, by their ports."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class PortsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    DOMAINS_FIELD_NUMBER: _builtins.int
+    PORTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The provider's name, as programs show it. Required."""
+    host: _builtins.str
+    """The host name to be told; empty: `hostname`."""
+    @_builtins.property
+    def domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Mail domains that it is told for; empty: any that is asked for."""
+
+    @_builtins.property
+    def ports(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Ports that clients see instead of listeners' own, by listener name, where a balancer or NAT is before us."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        host: _builtins.str = ...,
+        domains: _abc.Iterable[_builtins.str] | None = ...,
+        ports: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domains", b"domains", "host", b"host", "name", b"name", "ports", b"ports"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Autoconfig: _TypeAlias = Autoconfig  # noqa: Y015
+
+@_typing.final
+class HttpHost(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CookieDomainsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    LISTENERS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    LOGIN_FIELD_NUMBER: _builtins.int
+    ADMIN_FIELD_NUMBER: _builtins.int
+    RECOGNISE_FIELD_NUMBER: _builtins.int
+    LOGIN_FORMS_FIELD_NUMBER: _builtins.int
+    SHARED_SESSIONS_FIELD_NUMBER: _builtins.int
+    HSTS_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    COOKIE_DOMAINS_FIELD_NUMBER: _builtins.int
+    ALLOWED_FROM_FIELD_NUMBER: _builtins.int
+    BACKEND_HOST_FIELD_NUMBER: _builtins.int
+    mode: Global___HttpMode.ValueType
+    """Unset: redirect."""
+    login: _builtins.str
+    """The backend or group of requests that name no user, each client always at the same one; empty: `defaults.http`."""
+    admin: _builtins.bool
+    """It is an administration console: served by `endpoints.http_admin` (Zimbra: 7071)."""
+    shared_sessions: _builtins.bool
+    """The servers behind share their sessions: a login form is sent to the user's own server as it is. Unset: it was made
+    for the server that made it, so the user's own one is asked for a new one first.
+    """
+    backend_host: _builtins.str
+    """The host name backends are asked for; empty: what the client said."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Host names, without port; `*.tgg.net.id` for one label more. Empty: every name."""
+
+    @_builtins.property
+    def listeners(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of listeners that serve it; empty: all http listeners."""
+
+    @_builtins.property
+    def recognise(self) -> Global___Recognise:
+        """How users are recognised."""
+
+    @_builtins.property
+    def login_forms(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoginForm]:
+        """Login forms from which we learn where a user lives."""
+
+    @_builtins.property
+    def hsts(self) -> Global___Hsts:
+        """Strict-Transport-Security, in answers over TLS; unset: as the backend says."""
+
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___HttpHeader]:
+        """Fields of our own in answers."""
+
+    @_builtins.property
+    def cookie_domains(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Domains of backends' cookies, and what they become; empty: the cookie is the host's alone."""
+
+    @_builtins.property
+    def allowed_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Networks in CIDR form whose clients are served, others get 403; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        listeners: _abc.Iterable[_builtins.str] | None = ...,
+        mode: Global___HttpMode.ValueType = ...,
+        login: _builtins.str = ...,
+        admin: _builtins.bool = ...,
+        recognise: Global___Recognise | None = ...,
+        login_forms: _abc.Iterable[Global___LoginForm] | None = ...,
+        shared_sessions: _builtins.bool = ...,
+        hsts: Global___Hsts | None = ...,
+        headers: _abc.Iterable[Global___HttpHeader] | None = ...,
+        cookie_domains: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        allowed_from: _abc.Iterable[_builtins.str] | None = ...,
+        backend_host: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hsts", b"hsts", "recognise", b"recognise"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "allowed_from", b"allowed_from", "backend_host", b"backend_host", "cookie_domains", b"cookie_domains", "headers", b"headers", "hsts", b"hsts", "listeners", b"listeners", "login", b"login", "login_forms", b"login_forms", "mode", b"mode", "names", b"names", "recognise", b"recognise", "shared_sessions", b"shared_sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HttpHost: _TypeAlias = HttpHost  # noqa: Y015
+
+@_typing.final
+class Recognise(_message.Message):
+    """What of a request names its user, in the order in which it counts. None of it proves anything: it says where to, and
+    the backend checks who.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATHS_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    ACTIVE_SYNC_FIELD_NUMBER: _builtins.int
+    ZIMBRA_FIELD_NUMBER: _builtins.int
+    BASIC_FIELD_NUMBER: _builtins.int
+    BEARER_CLAIMS_FIELD_NUMBER: _builtins.int
+    ROUTE_COOKIE_FIELD_NUMBER: _builtins.int
+    path: _builtins.bool
+    """Unset: true."""
+    active_sync: _builtins.bool
+    """`User=` of ActiveSync; unset: true."""
+    zimbra: _builtins.bool
+    """Zimbra's cookie ZM_AUTH_TOKEN (of an `admin` host ZM_ADMIN_AUTH_TOKEN), and `zauthtoken` and `zjwt` of a query;
+    unset: true.
+    """
+    basic: _builtins.bool
+    """The user name of Basic; unset: true."""
+    route_cookie: _builtins.bool
+    """Our own cookie, which a login form leaves; unset: true."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths behind which a name stands, each with a `/` at its end; empty: `/home/`, `/service/home/`, `/dav/` and
+        `/principals/users/`.
+        """
+
+    @_builtins.property
+    def bearer_claims(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Claims of a bearer token (a JWT) that name the account, in this order, e.g. `email`; empty: none."""
+
+    def __init__(
+        self,
+        *,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        path: _builtins.bool | None = ...,
+        active_sync: _builtins.bool | None = ...,
+        zimbra: _builtins.bool | None = ...,
+        basic: _builtins.bool | None = ...,
+        bearer_claims: _abc.Iterable[_builtins.str] | None = ...,
+        route_cookie: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_active_sync", b"_active_sync", "_basic", b"_basic", "_path", b"_path", "_route_cookie", b"_route_cookie", "_zimbra", b"_zimbra", "active_sync", b"active_sync", "basic", b"basic", "path", b"path", "route_cookie", b"route_cookie", "zimbra", b"zimbra"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active_sync", b"_active_sync", "_basic", b"_basic", "_path", b"_path", "_route_cookie", b"_route_cookie", "_zimbra", b"_zimbra", "active_sync", b"active_sync", "basic", b"basic", "bearer_claims", b"bearer_claims", "path", b"path", "paths", b"paths", "route_cookie", b"route_cookie", "zimbra", b"zimbra"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__active_sync: _TypeAlias = _typing.Literal["active_sync"]  # noqa: Y015
+    _WhichOneofArgType__active_sync: _TypeAlias = _typing.Literal["_active_sync", b"_active_sync"]  # noqa: Y015
+    _WhichOneofReturnType__basic: _TypeAlias = _typing.Literal["basic"]  # noqa: Y015
+    _WhichOneofArgType__basic: _TypeAlias = _typing.Literal["_basic", b"_basic"]  # noqa: Y015
+    _WhichOneofReturnType__path: _TypeAlias = _typing.Literal["path"]  # noqa: Y015
+    _WhichOneofArgType__path: _TypeAlias = _typing.Literal["_path", b"_path"]  # noqa: Y015
+    _WhichOneofReturnType__route_cookie: _TypeAlias = _typing.Literal["route_cookie"]  # noqa: Y015
+    _WhichOneofArgType__route_cookie: _TypeAlias = _typing.Literal["_route_cookie", b"_route_cookie"]  # noqa: Y015
+    _WhichOneofReturnType__zimbra: _TypeAlias = _typing.Literal["zimbra"]  # noqa: Y015
+    _WhichOneofArgType__zimbra: _TypeAlias = _typing.Literal["_zimbra", b"_zimbra"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__active_sync) -> _WhichOneofReturnType__active_sync | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__basic) -> _WhichOneofReturnType__basic | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__path) -> _WhichOneofReturnType__path | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__route_cookie) -> _WhichOneofReturnType__route_cookie | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__zimbra) -> _WhichOneofReturnType__zimbra | None: ...
+
+Global___Recognise: _TypeAlias = Recognise  # noqa: Y015
+
+@_typing.final
+class LoginForm(_message.Message):
+    """A form by which users log in. Taken are its POSTs of at most 64 KiB that carry the field once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class RequiresEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PRESET_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    REQUIRES_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    preset: Global___LoginFormPreset.ValueType
+    """Unset: none, and then `path` and `field` are required."""
+    path: _builtins.str
+    """Where the application is, with a `/` at its end; empty: `/`. Of a form without preset: where it is posted to."""
+    encoding: Global___LoginFormEncoding.ValueType
+    """Unset: urlencoded."""
+    field: _builtins.str
+    """The field with the login name."""
+    page: _builtins.str
+    """Path and query of the page with the form; empty: `path`."""
+    @_builtins.property
+    def requires(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Fields that must have a certain value: other posts to the same path are no logins."""
+
+    @_builtins.property
+    def hidden(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields that belong to the session of the server that made the form, such as a token against forgery."""
+
+    def __init__(
+        self,
+        *,
+        preset: Global___LoginFormPreset.ValueType = ...,
+        path: _builtins.str = ...,
+        encoding: Global___LoginFormEncoding.ValueType = ...,
+        field: _builtins.str = ...,
+        requires: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        hidden: _abc.Iterable[_builtins.str] | None = ...,
+        page: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "field", b"field", "hidden", b"hidden", "page", b"page", "path", b"path", "preset", b"preset", "requires", b"requires"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoginForm: _TypeAlias = LoginForm  # noqa: Y015
+
+@_typing.final
+class Hsts(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_AGE_FIELD_NUMBER: _builtins.int
+    INCLUDE_SUBDOMAINS_FIELD_NUMBER: _builtins.int
+    PRELOAD_FIELD_NUMBER: _builtins.int
+    include_subdomains: _builtins.bool
+    preload: _builtins.bool
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """Required."""
+
+    def __init__(
+        self,
+        *,
+        max_age: _duration_pb2.Duration | None = ...,
+        include_subdomains: _builtins.bool = ...,
+        preload: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_subdomains", b"include_subdomains", "max_age", b"max_age", "preload", b"preload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hsts: _TypeAlias = Hsts  # noqa: Y015
+
+@_typing.final
+class HttpHeader(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    REPLACE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required."""
+    value: _builtins.str
+    replace: _builtins.bool
+    """It stands in place of the backend's; unset: only where the backend says none."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+        replace: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "replace", b"replace", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HttpHeader: _TypeAlias = HttpHeader  # noqa: Y015

@@ -269,6 +269,7 @@ class Endpoints(_message.Message):
     LMTP_FIELD_NUMBER: _builtins.int
     SIEVE_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
+    HTTP_ADMIN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def imap(self) -> Global___Endpoint: ...
     @_builtins.property
@@ -292,7 +293,15 @@ class Endpoints(_message.Message):
         """
 
     @_builtins.property
-    def http(self) -> Global___Endpoint: ...
+    def http(self) -> Global___Endpoint:
+        """Webmail, DAV, ActiveSync, JMAP. `forward` may be none, proxy_v1 or proxy_v2: X-Forwarded-For and its kin are always
+        said. The client's own credentials go on, so `login_style` must be replay.
+        """
+
+    @_builtins.property
+    def http_admin(self) -> Global___Endpoint:
+        """An administration console, for hosts with `admin` (Zimbra: 7071)."""
+
     def __init__(
         self,
         *,
@@ -303,10 +312,11 @@ class Endpoints(_message.Message):
         lmtp: Global___Endpoint | None = ...,
         sieve: Global___Endpoint | None = ...,
         http: Global___Endpoint | None = ...,
+        http_admin: Global___Endpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["http", b"http", "imap", b"imap", "lmtp", b"lmtp", "pop3", b"pop3", "sieve", b"sieve", "smtp", b"smtp", "submission", b"submission"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["http", b"http", "http_admin", b"http_admin", "imap", b"imap", "lmtp", b"lmtp", "pop3", b"pop3", "sieve", b"sieve", "smtp", b"smtp", "submission", b"submission"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["http", b"http", "imap", b"imap", "lmtp", b"lmtp", "pop3", b"pop3", "sieve", b"sieve", "smtp", b"smtp", "submission", b"submission"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["http", b"http", "http_admin", b"http_admin", "imap", b"imap", "lmtp", b"lmtp", "pop3", b"pop3", "sieve", b"sieve", "smtp", b"smtp", "submission", b"submission"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -402,7 +412,7 @@ class Defaults(_message.Message):
     mx: _builtins.str
     """Where all mail of `mx` listeners goes, and with `mx.by_home` that of users whose home has no `smtp` endpoint."""
     http: _builtins.str
-    """Not served yet."""
+    """Requests that name no user, and users whose home has no `http` endpoint (or `http_admin`, on hosts with `admin`)."""
     def __init__(
         self,
         *,

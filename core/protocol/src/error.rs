@@ -15,6 +15,9 @@ pub enum Error {
     /// The backend said what its protocol does not allow here.
     #[error("backend broke the protocol at {0}")]
     BackendProtocol(&'static str),
+    /// The backend answered HTTP with 5xx.
+    #[error("backend says that it cannot serve (5xx)")]
+    BackendCannotServe,
     /// The backend said goodbye (`* BYE`, `-ERR` greeting).
     #[error("backend said goodbye at {0}")]
     BackendQuit(&'static str),
@@ -64,7 +67,8 @@ impl Error {
     #[must_use]
     pub fn fault(self) -> Fault {
         match self {
-            Self::BackendLacks(_)
+            Self::BackendCannotServe
+            | Self::BackendLacks(_)
             | Self::BackendOverflow
             | Self::BackendProtocol(_)
             | Self::BackendQuit(_)

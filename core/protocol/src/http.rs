@@ -9,11 +9,14 @@ pub mod forms;
 pub mod forward;
 mod host;
 pub mod identify;
+mod language;
 mod list;
 mod percent;
+mod probe;
 pub mod target;
 
 pub use forms::LoginForm;
 pub use host::{Authority, Host};
 pub use identify::{Identity, Rules, Service, Way, Who, identify};
+pub use language::Http;
 pub use target::{Kind, Target};

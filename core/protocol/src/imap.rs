@@ -24,8 +24,8 @@ impl Language for Imap {
         "imap"
     }
 
-    fn alpn(&self) -> &'static [u8] {
-        b"imap"
+    fn alpn(&self) -> &'static [&'static [u8]] {
+        &[b"imap"]
     }
 
     fn prober(&self, starttls: bool) -> Box<dyn Client> {

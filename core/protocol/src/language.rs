@@ -9,8 +9,8 @@ use crate::sasl::Mechanism;
 pub trait Language: Sync {
     /// The service's name in config, records and metrics: `imap`, `pop3`, `submission`, `mx`.
     fn name(&self) -> &'static str;
-    /// The ALPN protocol ID (IANA registry), e.g. `imap`.
-    fn alpn(&self) -> &'static [u8];
+    /// The ALPN protocol IDs (IANA registry), e.g. `imap`, the best one first.
+    fn alpn(&self) -> &'static [&'static [u8]];
     /// Begins a conversation with a backend that learns what it can do, and leaves.
     fn prober(&self, starttls: bool) -> Box<dyn Client>;
     /// The capability words (upper case) worth knowing of a backend: those that a client may be offered. Others are

@@ -34,8 +34,8 @@ impl Language for Pop3 {
         "pop3"
     }
 
-    fn alpn(&self) -> &'static [u8] {
-        b"pop3"
+    fn alpn(&self) -> &'static [&'static [u8]] {
+        &[b"pop3"]
     }
 
     fn prober(&self, starttls: bool) -> Box<dyn Client> {

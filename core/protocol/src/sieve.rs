@@ -21,8 +21,8 @@ impl Language for Sieve {
         "sieve"
     }
 
-    fn alpn(&self) -> &'static [u8] {
-        b"managesieve"
+    fn alpn(&self) -> &'static [&'static [u8]] {
+        &[b"managesieve"]
     }
 
     fn prober(&self, starttls: bool) -> Box<dyn Client> {

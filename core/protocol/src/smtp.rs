@@ -38,8 +38,8 @@ impl Language for Submission {
         "submission"
     }
 
-    fn alpn(&self) -> &'static [u8] {
-        b"smtp"
+    fn alpn(&self) -> &'static [&'static [u8]] {
+        &[b"smtp"]
     }
 
     fn prober(&self, starttls: bool) -> Box<dyn Client> {

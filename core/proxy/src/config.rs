@@ -3,6 +3,7 @@
 //! [`Config::check`] turns the wire message into it and says everything that is wrong at once, each fault with its key,
 //! its value and the mend. A live session keeps the value it began with; a reload makes a new one.
 
+mod http;
 mod listener;
 mod master;
 mod sasl;
@@ -16,10 +17,11 @@ use std::time::Duration;
 
 use prost::Message as _;
 
+pub use http::{Acme, Autoconfig, Http, HttpHost, HttpMode, Pages};
 pub use listener::{ClientCertificates, ExternalIdentity, Listener, ListenerTls, TlsVersion};
 pub use master::{MasterUser, MasterUsers};
 pub use sasl::Sasl;
-pub use settings::{Api, Health, Limits, Network, Networks, Records, Timeouts};
+pub use settings::{Api, Health, HttpTimeouts, Limits, Network, Networks, Records, Timeouts};
 pub use tls::{BackendTls, Certificate, Tls};
 pub use transactions::{Mx, RefuseUnknown, Transactions};
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub sasl: Sasl,
     /// Deadlines.
     pub timeouts: Timeouts,
+    /// What HTTP listeners serve.
+    pub http: Arc<Http>,
     /// Of TLS with backends.
     pub backend_tls: BackendTls,
     /// Of endpoints.
@@ -107,9 +111,11 @@ impl Config {
             faults.push(invalid("certificates", problem.into()));
         }
         let state_directory = PathBuf::from(&message.state_directory);
+        let http = Http::check(message.http, (&message.hostname, &listeners), &mut faults);
         let config = Self {
             hostname: Arc::from(message.hostname.as_str()),
             listeners,
+            http: Arc::new(http),
             master_users: MasterUsers::check(message.master_users, &mut faults),
             certificates: tls::certificates(message.certificates, &mut faults),
             certificate_directories: tls::directories(&message.certificate_directories, &mut faults),

@@ -1,9 +1,10 @@
 //! The services a session may be of, and the language each speaks.
 
+use zproxy_protocol::http::Http;
 use zproxy_protocol::smtp::{Submission, Transport};
 use zproxy_protocol::{Language, Protocol, imap::Imap, pop3::Pop3, sieve::Sieve};
 
-/// A mail service.
+/// A service of a mailbox server or of what is around it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Service {
     /// IMAP.
@@ -18,11 +19,16 @@ pub enum Service {
     Mx,
     /// LMTP.
     Lmtp,
+    /// HTTP.
+    Http,
+    /// HTTP of administration consoles.
+    HttpAdmin,
 }
 
 impl Service {
     /// All of them, in the order of [`Service::index`].
-    pub const ALL: [Self; 6] = [Self::Imap, Self::Pop3, Self::Submission, Self::Sieve, Self::Mx, Self::Lmtp];
+    pub const ALL: [Self; 8] =
+        [Self::Imap, Self::Pop3, Self::Submission, Self::Sieve, Self::Mx, Self::Lmtp, Self::Http, Self::HttpAdmin];
 
     /// Place in tables with one entry a service.
     #[must_use]
@@ -31,12 +37,12 @@ impl Service {
     }
 
     /// Whether a user whose home does not offer it is served by the pool's default: a mailbox is in one place, but mail
-    /// may leave from anywhere, and any MTA can pass it on.
+    /// may leave from anywhere, any MTA can pass it on, and a farm of webmails serves everybody.
     #[must_use]
     pub fn may_leave_home(self) -> bool {
         match self {
             Self::Imap | Self::Pop3 | Self::Sieve | Self::Lmtp => false,
-            Self::Submission | Self::Mx => true,
+            Self::Http | Self::HttpAdmin | Self::Mx | Self::Submission => true,
         }
     }
 
@@ -51,7 +57,7 @@ impl Service {
     pub fn endpoint(self) -> &'static str {
         match self {
             Self::Mx => "smtp",
-            Self::Imap | Self::Lmtp | Self::Pop3 | Self::Sieve | Self::Submission => self.name(),
+            _ => self.name(),
         }
     }
 
@@ -65,10 +71,12 @@ impl Service {
             Self::Sieve => &Sieve,
             Self::Mx => &Transport::Mx,
             Self::Lmtp => &Transport::Lmtp,
+            Self::Http => &Http::Users,
+            Self::HttpAdmin => &Http::Admin,
         }
     }
 
-    /// The protocol in which its clients log in; none: they bring mail.
+    /// The protocol in which its clients log in; none: they bring mail, or each request of theirs says who asks.
     #[must_use]
     pub fn protocol(self) -> Option<&'static dyn Protocol> {
         match self {
@@ -76,17 +84,17 @@ impl Service {
             Self::Pop3 => Some(&Pop3),
             Self::Submission => Some(&Submission),
             Self::Sieve => Some(&Sieve),
-            Self::Mx | Self::Lmtp => None,
+            Self::Http | Self::HttpAdmin | Self::Mx | Self::Lmtp => None,
         }
     }
 
-    /// How its clients bring mail; none: they log in.
+    /// How its clients bring mail; none: they do not.
     #[must_use]
     pub fn transport(self) -> Option<Transport> {
         match self {
             Self::Mx => Some(Transport::Mx),
             Self::Lmtp => Some(Transport::Lmtp),
-            Self::Imap | Self::Pop3 | Self::Sieve | Self::Submission => None,
+            _ => None,
         }
     }
 }

@@ -93,7 +93,7 @@ impl ServerTls {
         };
         let mut config = builder.with_cert_resolver(Arc::new(Chosen(None)));
         if listener.alpn_strict {
-            config.alpn_protocols = vec![listener.service.language().alpn().to_vec()];
+            config.alpn_protocols = listener.service.language().alpn().iter().map(|id| id.to_vec()).collect();
         }
         // Tickets alone: a session cache would be memory that clients fill.
         config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -39,10 +39,10 @@ impl Language for Transport {
         }
     }
 
-    fn alpn(&self) -> &'static [u8] {
+    fn alpn(&self) -> &'static [&'static [u8]] {
         match self {
-            Self::Lmtp => b"lmtp",
-            Self::Mx => b"smtp",
+            Self::Lmtp => &[b"lmtp"],
+            Self::Mx => &[b"smtp"],
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// When TLS begins.
     pub tls: ListenerTls,
+    /// Whether passwords may cross the network in clear.
+    pub plaintext_ok: bool,
     /// Whether a client that offers ALPN protocols, but not ours, is refused.
     pub alpn_strict: bool,
     /// Rules for clients that bring mail; none: they log in.
@@ -112,8 +114,9 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         wire::Protocol::Sieve => Some(Service::Sieve),
         wire::Protocol::Mx => Some(Service::Mx),
         wire::Protocol::Lmtp => Some(Service::Lmtp),
+        wire::Protocol::Http => Some(Service::Http),
         wire::Protocol::Unspecified => {
-            let problem = "is missing: \"imap\", \"pop3\", \"submission\", \"sieve\", \"mx\" or \"lmtp\"";
+            let problem = "is missing: \"imap\", \"pop3\", \"submission\", \"sieve\", \"mx\", \"lmtp\" or \"http\"";
             faults.push(invalid(&key("protocol"), problem.into()));
             None
         }
@@ -131,11 +134,15 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         wire::ListenerTls::Unspecified => usual_tls(service),
     };
     let in_clear = matches!(tls, ListenerTls::Off | ListenerTls::StarttlsOptional);
-    let passwords = service.is_none_or(|service| service.transport().is_none());
+    // Whom HTTP lets in without TLS, if anybody, is for its hosts to say.
+    let passwords = service.is_none_or(|service| service.protocol().is_some());
     if passwords && in_clear && !message.plaintext_ok && address.is_some_and(|it| !it.ip().is_loopback()) {
         let problem = "lets passwords cross the network in clear: use \"starttls_required\" or \"implicit\", or set \
                        plaintext_ok = true on this listener if that is meant";
         faults.push(invalid(&key("tls"), problem.into()));
+    }
+    if service == Some(Service::Http) && matches!(tls, ListenerTls::StarttlsOptional | ListenerTls::StarttlsRequired) {
+        faults.push(invalid(&key("tls"), "HTTP knows no STARTTLS: use \"implicit\" or \"off\"".into()));
     }
     let client_certificates = client_certificates(message.client_certificates.as_ref(), key, faults);
     if client_certificates.is_some() && tls == ListenerTls::Off {
@@ -149,6 +156,7 @@ fn one(message: &wire::Listener, key: &dyn Fn(&str) -> String, faults: &mut Faul
         service: service?,
         address: address?,
         tls,
+        plaintext_ok: message.plaintext_ok,
         alpn_strict: message.alpn() != wire::Alpn::Ignore,
         proxy_protocol_from: Networks::check(&key("proxy_protocol_from"), &message.proxy_protocol_from, faults),
         master_logins_from: Networks::check(&key("master_logins_from"), &message.master_logins_from, faults),
@@ -179,6 +187,7 @@ fn usual_tls(service: Option<Service>) -> ListenerTls {
         // RFC 3207, section 4: what the world's servers bring is taken without TLS too.
         Some(Service::Mx) => ListenerTls::StarttlsOptional,
         Some(Service::Lmtp) => ListenerTls::Off,
+        Some(Service::Http) => ListenerTls::Implicit,
         _ => ListenerTls::StarttlsRequired,
     }
 }

@@ -94,6 +94,23 @@ pub struct Timeouts {
     pub backend_stall: Duration,
     /// From the end of a message to a backend's answer.
     pub backend_verdict: Duration,
+    /// Of HTTP.
+    pub http: HttpTimeouts,
+}
+
+/// Deadlines of HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpTimeouts {
+    /// The head of a request.
+    pub header: Duration,
+    /// A client that sends or takes nothing.
+    pub stall: Duration,
+    /// The body of a request.
+    pub body: Duration,
+    /// A backend that is silent.
+    pub response: Duration,
+    /// A backend that may well be, and a WebSocket.
+    pub long_poll: Duration,
 }
 
 impl Timeouts {
@@ -119,6 +136,8 @@ impl Timeouts {
                 of("sieve_idle", &message.sieve_idle, 35 * 60),
                 of("mx_idle", &message.mx_idle, 5 * 60),
                 of("lmtp_idle", &message.lmtp_idle, 5 * 60),
+                of("http_idle", &message.http_idle, 75),
+                of("http_idle", &message.http_idle, 75),
             ],
             // Above the backends' own delay (Dovecot: 2 s), so that the moment of a refusal does not tell its reason.
             auth_failure_delay: of("auth_failure_delay", &message.auth_failure_delay, 3),
@@ -127,6 +146,14 @@ impl Timeouts {
             backend_stall: of("backend_stall", &message.backend_stall, 30),
             // Half of what a client waits: whoever gave up on us would bring the message again.
             backend_verdict: of("backend_verdict", &message.backend_verdict, 5 * 60),
+            http: HttpTimeouts {
+                header: of("http_header", &message.http_header, 20),
+                stall: of("http_stall", &message.http_stall, 60),
+                body: of("http_body", &message.http_body, 60 * 60),
+                response: of("http_response", &message.http_response, 5 * 60),
+                // Above the longest heartbeat that ActiveSync's clients ask for, an hour.
+                long_poll: of("http_long_poll", &message.http_long_poll, 65 * 60),
+            },
         }
     }
 }

@@ -119,6 +119,7 @@ fn defaults(
     for service in Service::ALL {
         let name = message.map_or("", |message| match service {
             Service::Imap | Service::Lmtp | Service::Pop3 | Service::Sieve => message.mail.as_str(),
+            Service::Http | Service::HttpAdmin => message.http.as_str(),
             Service::Mx => message.mx.as_str(),
             Service::Submission => message.submission.as_str(),
         });
@@ -198,6 +199,8 @@ fn of_service(all: &wire::Endpoints, service: Service) -> Option<&wire::Endpoint
         Service::Sieve => all.sieve.as_ref(),
         Service::Mx => all.smtp.as_ref(),
         Service::Lmtp => all.lmtp.as_ref(),
+        Service::Http => all.http.as_ref(),
+        Service::HttpAdmin => all.http_admin.as_ref(),
     }
 }
 

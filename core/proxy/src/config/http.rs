@@ -1,0 +1,161 @@
+//! What HTTP listeners serve: virtual hosts, whom we believe, our own pages, and what is answered without a backend.
+
+mod autoconfig;
+mod form;
+mod host;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use zproxy_protocol::http::Host;
+use zproxy_protocol::http::forward::Chain;
+
+use super::settings::Networks;
+use super::{Faults, Listener, duration, invalid};
+use crate::wire;
+
+pub use autoconfig::Autoconfig;
+pub use host::{HttpHost, HttpMode};
+
+/// All that the section says.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// At least one; what a request says outranks the order.
+    pub hosts: Vec<Arc<HttpHost>>,
+    /// By index, the one that serves names that none has.
+    pub default_host: Option<usize>,
+    /// Who is believed who the client is.
+    pub trusted_proxies: Networks,
+    /// Where they say it.
+    pub forwarded_by: Chain,
+    /// Whether they say the scheme too.
+    pub forwarded_scheme: bool,
+    /// Octets of a request's head.
+    pub max_header: usize,
+    /// Octets of a request's body; none: any.
+    pub max_body: Option<u64>,
+    /// Requests under way on a connection of HTTP/2.
+    pub max_streams: u32,
+    /// Idle connections of a thread to one backend.
+    pub idle_connections: usize,
+    /// How long they are kept.
+    pub idle_time: Duration,
+    /// In place of our own words.
+    pub pages: Pages,
+    /// Who answers ACME; none: whoever answers everything else.
+    pub acme: Option<Acme>,
+    /// What mail programs are told; none: backends tell them.
+    pub autoconfig: Option<Autoconfig>,
+}
+
+/// What is shown where a backend does not answer; none: our own words.
+#[derive(Clone, Debug, Default)]
+pub struct Pages {
+    /// 502.
+    pub bad_gateway: Option<Bytes>,
+    /// 503.
+    pub unavailable: Option<Bytes>,
+    /// 504.
+    pub gateway_timeout: Option<Bytes>,
+}
+
+/// Who answers ACME's HTTP-01.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Acme {
+    /// The backend or group of this name.
+    Backend(Arc<str>),
+    /// A file a token.
+    Directory(PathBuf),
+}
+
+/// Nobody sends more but by mistake, and it is memory that every client may ask for.
+const MAX_HEADER: u64 = 1 << 20;
+const DEFAULT_HEADER: u64 = 32 << 10;
+/// hyper's buffer for a head is no smaller.
+const MIN_HEADER: u64 = 8 << 10;
+/// Longest page of an operator's own.
+const MAX_PAGE: u64 = 64 << 10;
+
+impl Http {
+    /// `said`: our host name and the listeners.
+    pub(super) fn check(message: Option<wire::Http>, said: (&str, &[Arc<Listener>]), faults: &mut Faults) -> Self {
+        let (hostname, listeners) = said;
+        let message = message.unwrap_or_default();
+        let max_header = if message.max_header == 0 { DEFAULT_HEADER } else { message.max_header };
+        if !(MIN_HEADER..=MAX_HEADER).contains(&max_header) {
+            let problem = format!("{max_header} is not between {MIN_HEADER} and {MAX_HEADER} octets");
+            faults.push(invalid("http.max_header", problem));
+        }
+        let hosts = host::all(&message.hosts, listeners, faults);
+        Self {
+            default_host: default_host(&message.default_host, &hosts, faults),
+            hosts,
+            trusted_proxies: Networks::check("http.trusted_proxies", &message.trusted_proxies, faults),
+            forwarded_by: match message.forwarded_by() {
+                wire::ForwardedBy::Forwarded => Chain::Forwarded,
+                wire::ForwardedBy::Unspecified | wire::ForwardedBy::XForwardedFor => Chain::XForwardedFor,
+            },
+            forwarded_scheme: message.forwarded_scheme,
+            max_header: usize::try_from(max_header).unwrap_or(usize::MAX),
+            max_body: (message.max_body > 0).then_some(message.max_body),
+            max_streams: if message.max_streams == 0 { 100 } else { message.max_streams },
+            idle_connections: if message.idle_connections == 0 { 64 } else { message.idle_connections as usize },
+            idle_time: duration("http.idle_time", message.idle_time.as_ref(), Duration::from_secs(4), faults),
+            pages: pages(&message.pages.unwrap_or_default(), faults),
+            acme: message.acme.and_then(|acme| self::acme(acme, faults)),
+            autoconfig: message
+                .autoconfig
+                .and_then(|autoconfig| Autoconfig::check(autoconfig, hostname, listeners, faults)),
+        }
+    }
+}
+
+fn default_host(name: &str, hosts: &[Arc<HttpHost>], faults: &mut Faults) -> Option<usize> {
+    if name.is_empty() {
+        return None;
+    }
+    let host = Host::parse(name.as_bytes());
+    let found = hosts.iter().position(|it| host.as_ref().is_some_and(|host| it.is_named(host)));
+    if found.is_none() {
+        faults.push(invalid("http.default_host", format!("{name:?} is not in the names of any of http.hosts: add it")));
+    }
+    found
+}
+
+fn pages(message: &wire::HttpPages, faults: &mut Faults) -> Pages {
+    let mut read = |field: &str, path: &str| {
+        if path.is_empty() {
+            return None;
+        }
+        let read = std::fs::metadata(path)
+            .and_then(|it| if it.len() > MAX_PAGE { Ok(None) } else { std::fs::read(path).map(Some) });
+        let problem = match read {
+            Ok(Some(page)) => return Some(Bytes::from(page)),
+            Ok(None) => format!("{path} is longer than {MAX_PAGE} octets: such a page shall be small"),
+            Err(error) => format!("{path} cannot be read: {error}"),
+        };
+        faults.push(invalid(&format!("http.pages.{field}"), problem));
+        None
+    };
+    Pages {
+        bad_gateway: read("bad_gateway", &message.bad_gateway),
+        unavailable: read("unavailable", &message.unavailable),
+        gateway_timeout: read("gateway_timeout", &message.gateway_timeout),
+    }
+}
+
+fn acme(message: wire::Acme, faults: &mut Faults) -> Option<Acme> {
+    match message.from {
+        Some(wire::acme::From::Directory(directory)) if !directory.is_empty() => {
+            Some(Acme::Directory(directory.into()))
+        }
+        Some(wire::acme::From::Backend(backend)) if !backend.is_empty() => Some(Acme::Backend(backend.into())),
+        _ => {
+            let problem = "says neither directory nor backend: name the directory that your ACME client writes to";
+            faults.push(invalid("http.acme", problem.into()));
+            None
+        }
+    }
+}
