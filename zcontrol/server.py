@@ -28,11 +28,11 @@ from zcontrol.pool.addresses import Addresses
 from zcontrol.pool.rules import relying_on_verifiers
 from zcontrol.pool.sqlite import SqliteStore
 from zcontrol.pool.votes import Votes
+from zcontrol.rotating_keys import RotatingKeys, paces
 from zcontrol.services.edge import EdgeService
 from zcontrol.services.pool import PoolService
 from zcontrol.services.route import RouteService
 from zcontrol.services.session import SessionService
-from zcontrol.ticket_keys import TicketKeys
 from zcontrol.v1 import (
     edge_pb2,
     edge_pb2_grpc,
@@ -87,8 +87,8 @@ class Control:
     _server: grpc.aio.Server
     _health: health.aio.HealthServicer
     _following: asyncio.Task[None]
-    _ticket_keys: TicketKeys
-    _rotating: asyncio.Task[None]
+    _keys: list[RotatingKeys]
+    _rotating: list[asyncio.Task[None]]
 
     @classmethod
     async def start(cls, config: config_pb2.Config) -> Self:
@@ -99,10 +99,11 @@ class Control:
             logins = await open_logins(config, lambda: store.current)
             opened.push_async_callback(logins.close)
             resolver, verifiers = logins.resolver, logins.verifiers
-            keys = await TicketKeys.open(store, _rotation(config))
+            keys = [await RotatingKeys.open(store, purpose, pace) for purpose, pace in paces(config).items()]
             sessions, votes = SessionService(), Votes()
             edges = EdgeService(store, lambda: resolver.epochs.last_invalidation, votes, verifiers.told)
-            edges.tell_ticket_keys(keys.told)
+            for each in keys:
+                edges.tell_keys(each.purpose, each.told)
             routes = RouteService(resolver, verifiers, lambda: store.current, votes, edges.invalidate)
             lookup = _nginx_lookup(routes, store, votes)
             opened.push_async_callback(lookup.stop)
@@ -119,7 +120,9 @@ class Control:
             await server.start()
             logins.start()
             following = asyncio.create_task(edges.follow_pool(), name="tell edges of the pool")
-            rotating = asyncio.create_task(keys.follow(edges.tell_ticket_keys), name="rotate ticket keys")
+            rotating = [
+                asyncio.create_task(each.follow(edges.tell_keys), name=f"rotate {each.purpose}") for each in keys
+            ]
             opened.pop_all()
         log.info("control serves", api=address, pool_version=store.current.version)
         _tell_unseeded(config, store)
@@ -136,7 +139,7 @@ class Control:
             _server=server,
             _health=servicer,
             _following=following,
-            _ticket_keys=keys,
+            _keys=keys,
             _rotating=rotating,
         )
 
@@ -159,7 +162,8 @@ class Control:
         before, self._logins = self._logins, prepared.logins
         self._routes.use(prepared.logins.resolver, prepared.logins.verifiers)
         self._edges.use(prepared.logins.verifiers.told)
-        self._ticket_keys.use(_rotation(config))
+        for keys in self._keys:
+            keys.use(paces(config)[keys.purpose])
         prepared.logins.start()
         if _routing(config) != _routing(self._config):
             await prepared.logins.resolver.invalidate(everything=True)
@@ -171,8 +175,9 @@ class Control:
     async def stop(self, grace: float) -> None:
         """Take no more calls, let those under way end for so long, then close everything."""
         await self._health.enter_graceful_shutdown()
-        self._rotating.cancel()
-        await asyncio.wait([self._rotating])
+        for rotating in self._rotating:
+            rotating.cancel()
+        await asyncio.wait(self._rotating)
         await self._store.close()
         await self._following
         await self._server.stop(grace)
@@ -202,10 +207,6 @@ def _tell_unseeded(config: config_pb2.Config, store: PoolStore) -> None:
     known = {backend.name.lower() for backend in store.current.backends}
     if unknown := [backend.name for backend in config.backends if backend.name.lower() not in known]:
         log.warning("the file only seeds an empty pool, these are not in it: use `zproxy pool add`", backends=unknown)
-
-
-def _rotation(config: config_pb2.Config) -> float:
-    return config.ticket_keys.rotation.ToMilliseconds() / 1000
 
 
 def _routing(config: config_pb2.Config) -> bytes:

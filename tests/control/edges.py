@@ -13,6 +13,8 @@ import grpc.aio
 from zcontrol.v1 import edge_pb2, session_pb2
 
 DEADLINE = 5.0
+# What an edge is told besides the pool and what concerns it.
+NOT_OF_THE_POOL = ("verifiers", "ticket_keys", "cookie_keys")
 
 
 class FakeEdge:
@@ -23,7 +25,6 @@ class FakeEdge:
         self._stream = stub.Watch()
         # What control said last that it verifies; none: nothing yet.
         self.verifiers: edge_pb2.Verifiers | None = None
-        self.ticket_keys: edge_pb2.TicketKeys | None = None
 
     async def attach(self, holds: int = 0) -> None:
         await self.report(attach=edge_pb2.Attach(edge_id=self.id, pool_version=holds))
@@ -32,20 +33,17 @@ class FakeEdge:
         await self._stream.write(edge_pb2.EdgeReport(**report))
 
     async def update(self) -> edge_pb2.EdgeUpdate:
-        """The next update but for what control verifies and the keys of tickets, unanswered."""
-        while (update := await self._read()).WhichOneof("update") in ("verifiers", "ticket_keys"):
+        """The next update but for what control verifies and keys, unanswered."""
+        while (update := await self._read()).WhichOneof("update") in NOT_OF_THE_POOL:
             if update.HasField("verifiers"):
                 self.verifiers = update.verifiers
-            else:
-                self.ticket_keys = update.ticket_keys
         return update
 
-    async def told_ticket_keys(self) -> edge_pb2.TicketKeys:
-        """The keys of tickets that come before any other news but what control verifies."""
-        while (update := await self._read()).HasField("verifiers"):
-            self.verifiers = update.verifiers
-        assert update.HasField("ticket_keys"), update
-        return update.ticket_keys
+    async def told_keys(self, purpose: str) -> edge_pb2.RotatingKeys:
+        """The keys for a purpose, which come before news of the pool."""
+        while (kind := (update := await self._read()).WhichOneof("update")) != purpose:
+            assert kind in NOT_OF_THE_POOL, update
+        return cast("edge_pb2.RotatingKeys", getattr(update, purpose))
 
     async def told_verifiers(self) -> edge_pb2.Verifiers:
         """What the next update says that control verifies."""

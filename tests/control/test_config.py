@@ -118,6 +118,7 @@ def test_a_given_value_outranks_the_default(sheet: Sheet) -> None:
         ("groups = 5", "groups", "groups = 5: a number; write [[groups]]"),
         ("cache.soft_ttl = '0s'", "cache.soft_ttl", 'cache.soft_ttl = "0s": must be more than nothing'),
         ("ticket_keys.rotation = '169h'", "ticket_keys.rotation", "not from a second to a week"),
+        ("cookie_keys.rotation = '23h'", "cookie_keys.rotation", "not from a day to 30 days"),
         ("log.threads = 2", "log.threads", "no such key in [log]; `threads` is a key of the top level"),
         ("health.interval = 5", "health.interval", '5: a number; write a duration in quotes, e.g. "30s"'),
         ("health.interval = '5 sec'", "health.interval", '"5 sec": not a duration'),

@@ -34,7 +34,7 @@ def check_control(config: config_pb2.Config) -> list[Fault]:
         *_check_names(config.names),
         *_check_mail_domains(config.mail_domains),
         *_check_cache(config.cache),
-        *_check_ticket_keys(config.ticket_keys),
+        *_check_rotations(config),
         *check_verify(config),
         *_check_nginx_lookup(config),
         *check_pool(seed(config), verifies=verifies(config)),
@@ -212,11 +212,14 @@ def _check_nginx_lookup(config: config_pb2.Config) -> Iterator[Fault]:
         yield from (fault.below("nginx_lookup") for fault in check_nginx_lookup(config.nginx_lookup))
 
 
-def _check_ticket_keys(ticket_keys: config_pb2.TicketKeySettings) -> Iterator[Fault]:
-    rotation = ticket_keys.rotation
-    if not _SHORTEST_ROTATION <= rotation.ToTimedelta() <= _LONGEST_ROTATION:
+def _check_rotations(config: config_pb2.Config) -> Iterator[Fault]:
+    tickets, cookies = config.ticket_keys.rotation, config.cookie_keys.rotation
+    if not _SHORTEST_TICKET_ROTATION <= tickets.ToTimedelta() <= _LONGEST_TICKET_ROTATION:
         problem = 'not from a second to a week; write e.g. "12h"'
-        yield Fault(path="ticket_keys.rotation", found=_shown(rotation), problem=problem)
+        yield Fault(path="ticket_keys.rotation", found=_shown(tickets), problem=problem)
+    if not _SHORTEST_COOKIE_ROTATION <= cookies.ToTimedelta() <= _LONGEST_COOKIE_ROTATION:
+        problem = 'not from a day to 30 days; write e.g. "168h"'
+        yield Fault(path="cookie_keys.rotation", found=_shown(cookies), problem=problem)
 
 
 def _shown(duration: Duration) -> str:
@@ -228,6 +231,9 @@ _SOURCES = ", ".join(f"[directory.{field.name}]" for field in config_pb2.Directo
 _LONGEST_SOCKET_PATH = 107
 # As many octets as the MAC puts out: a shorter key is the weakest part of the seal.
 _SHORTEST_SEAL_KEY = 32
-_SHORTEST_ROTATION = timedelta(seconds=1)
+_SHORTEST_TICKET_ROTATION = timedelta(seconds=1)
 # RFC 8446, 4.6.1: a ticket lives no longer.
-_LONGEST_ROTATION = timedelta(days=7)
+_LONGEST_TICKET_ROTATION = timedelta(days=7)
+# Edges hold every key that a cookie of 30 days may need: at a day they are 32.
+_SHORTEST_COOKIE_ROTATION = timedelta(days=1)
+_LONGEST_COOKIE_ROTATION = timedelta(days=30)

@@ -20,6 +20,8 @@ def fill_defaults(config: config_pb2.Config) -> None:
         config.nginx_lookup.wait.FromTimedelta(timedelta(seconds=3))
     if not config.ticket_keys.HasField("rotation"):
         config.ticket_keys.rotation.FromTimedelta(timedelta(hours=12))
+    if not config.cookie_keys.HasField("rotation"):
+        config.cookie_keys.rotation.FromTimedelta(timedelta(weeks=1))
     if config.directory.WhichOneof("source") == "ldap":
         _fill_ldap(config.directory.ldap)
     elif config.directory.WhichOneof("source") == "auth_http":

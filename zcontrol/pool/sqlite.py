@@ -1,7 +1,7 @@
 """The pool in one SQLite file: for one control process, which survives `kill -9` and power loss.
 
 Every version is a row with the whole pool in it, so that history, rollback and the current pool are one table. The keys
-of session tickets have a table of their own.
+that edges share have a table of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from zcontrol.pool.model import PoolConflictError, PoolNotFoundError, PoolUnavailableError, canonical
 from zcontrol.pool.store import Entry, Note, PoolStore
-from zcontrol.ticket_keys import TicketKey
+from zcontrol.rotating_keys import Key
 from zcontrol.v1 import pool_pb2
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ class SqliteStore(PoolStore):
             raise PoolNotFoundError(f"no version {version}; `zproxy pool history` lists them")
         return pool_pb2.Pool.FromString(row[0])
 
-    async def ticket_keys(self) -> list[TicketKey]:
-        """The keys that seal session tickets; none: they were never kept."""
-        rows = await self._run(lambda database: database.execute(_SELECT_TICKET_KEYS).fetchall())
-        return [TicketKey(name=name, secret=secret, not_before=not_before) for name, secret, not_before in rows]
+    async def keys(self, purpose: str) -> list[Key]:
+        """The keys for a purpose; none: they were never kept."""
+        rows = await self._run(lambda database: database.execute(_SELECT_KEYS, (purpose,)).fetchall())
+        return [Key(name=name, secret=secret, not_before=not_before) for name, secret, not_before in rows]
 
-    async def keep_ticket_keys(self, keys: Sequence[TicketKey]) -> None:
+    async def keep_keys(self, purpose: str, keys: Sequence[Key]) -> None:
         """Keep these keys, durably, instead of those before; PoolUnavailableError if it cannot."""
-        await self._run(lambda database: _replace_ticket_keys(database, keys))
+        await self._run(lambda database: _replace_keys(database, purpose, keys))
 
     async def close(self) -> None:
         """End every watch and let go of the file."""
@@ -150,11 +150,11 @@ def _insert(database: sqlite3.Connection, pool: pool_pb2.Pool, entry: Entry) -> 
         database.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
-def _replace_ticket_keys(database: sqlite3.Connection, keys: Sequence[TicketKey]) -> None:
+def _replace_keys(database: sqlite3.Connection, purpose: str, keys: Sequence[Key]) -> None:
     with _transaction(database):
-        database.execute("DELETE FROM ticket_keys")
-        rows = [(key.name, key.secret, key.not_before) for key in keys]
-        database.executemany("INSERT INTO ticket_keys VALUES (?, ?, ?)", rows)
+        database.execute("DELETE FROM keys WHERE purpose = ?", (purpose,))
+        rows = [(purpose, key.name, key.secret, key.not_before) for key in keys]
+        database.executemany("INSERT INTO keys VALUES (?, ?, ?, ?)", rows)
 
 
 @contextlib.contextmanager
@@ -182,7 +182,7 @@ def _mapped(file: Path) -> Iterator[None]:
         raise PoolUnavailableError(f"{file}: {error}; restore it from a backup, or mend the path") from error
 
 
-_SCHEMA = 2
+_SCHEMA = 3
 _TABLES = (
     """
     CREATE TABLE IF NOT EXISTS history (
@@ -195,15 +195,19 @@ _TABLES = (
     ) STRICT
     """,
     """
-    CREATE TABLE IF NOT EXISTS ticket_keys (
-        name BLOB PRIMARY KEY,
+    CREATE TABLE IF NOT EXISTS keys (
+        purpose TEXT NOT NULL,
+        name BLOB NOT NULL,
         secret BLOB NOT NULL,
-        not_before REAL NOT NULL
+        not_before REAL NOT NULL,
+        PRIMARY KEY (purpose, name)
     ) STRICT
     """,
+    # Of schema 2. New keys cost each client one full handshake.
+    "DROP TABLE IF EXISTS ticket_keys",
 )
 _SELECT_HISTORY = "SELECT version, time, author, action, reason FROM history ORDER BY version DESC LIMIT ?"
-_SELECT_TICKET_KEYS = "SELECT name, secret, not_before FROM ticket_keys ORDER BY not_before"
+_SELECT_KEYS = "SELECT name, secret, not_before FROM keys WHERE purpose = ? ORDER BY not_before"
 _SELECT_POOL = "SELECT pool FROM history WHERE version = ?"
 # A predecessor that is just going down may still hold the file.
 _LOCK_SECONDS = 2.0

@@ -1,6 +1,6 @@
 """Where the pool is kept, whatever keeps it: one current pool, versions, history, and a watch within this process.
 
-The keys of session tickets are beside it.
+The keys that edges share are beside it.
 
 A store writes a version only on top of the one it was computed from, and only a durable version becomes current.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from datetime import datetime
 
-    from zcontrol.ticket_keys import TicketKey
+    from zcontrol.rotating_keys import Key
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,11 +65,11 @@ class PoolStore(abc.ABC):
         """The pool as an older version had it; PoolNotFoundError if there is no such version."""
 
     @abc.abstractmethod
-    async def ticket_keys(self) -> list[TicketKey]:
-        """The keys that seal session tickets; none: they were never kept."""
+    async def keys(self, purpose: str) -> list[Key]:
+        """The keys for a purpose; none: they were never kept."""
 
     @abc.abstractmethod
-    async def keep_ticket_keys(self, keys: Sequence[TicketKey]) -> None:
+    async def keep_keys(self, purpose: str, keys: Sequence[Key]) -> None:
         """Keep these keys, durably, instead of those before; PoolUnavailableError if it cannot."""
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ from zcontrol.pool.delta import delta
 from zcontrol.v1 import edge_pb2, edge_pb2_grpc, pool_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from zcontrol.pool.store import PoolStore
     from zcontrol.pool.votes import Votes
@@ -38,7 +38,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self._epoch = epoch
         self._votes = votes
         self._verifiers = verifiers
-        self._ticket_keys = edge_pb2.TicketKeys()
+        self._keys: dict[str, edge_pb2.RotatingKeys] = {}
         self._edges: dict[str, _Edge] = {}
 
     async def follow_pool(self) -> None:
@@ -61,9 +61,9 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self._verifiers = verifiers
         self._wake()
 
-    def tell_ticket_keys(self, keys: edge_pb2.TicketKeys) -> None:
-        """Tell every edge what seals session tickets from now on, if that is news."""
-        self._ticket_keys = keys
+    def tell_keys(self, purpose: str, keys: edge_pb2.RotatingKeys) -> None:
+        """Tell every edge of the keys for a purpose from now on, if that is news."""
+        self._keys[purpose] = keys
         self._wake()
 
     # grpc.aio takes a coroutine that writes as well as the iterator that the generated type knows.
@@ -123,7 +123,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
     async def _write(self, edge: _Edge, context: Context) -> None:
         while not edge.superseded:
             edge.changed.clear()
-            while update := edge.next_update(self._store.current, self._votes, self._verifiers, self._ticket_keys):
+            while update := edge.next_update(self._store.current, self._votes, self._verifiers, self._keys):
                 await context.write(update)
             await edge.wait()
 
@@ -156,7 +156,7 @@ class _Edge:
         self._invalidation: edge_pb2.Invalidation | None = None
         self._members_down: frozenset[str] | None = None
         self._verifiers: edge_pb2.Verifiers | None = None
-        self._ticket_keys = edge_pb2.TicketKeys()
+        self._keys: dict[str, edge_pb2.RotatingKeys] = {}
 
     def supersede(self) -> None:
         """Another stream speaks for this edge now."""
@@ -191,16 +191,21 @@ class _Edge:
             self._unanswered = None
 
     def next_update(
-        self, pool: pool_pb2.Pool, votes: Votes, verifiers: edge_pb2.Verifiers, ticket_keys: edge_pb2.TicketKeys
+        self,
+        pool: pool_pb2.Pool,
+        votes: Votes,
+        verifiers: edge_pb2.Verifiers,
+        keys: Mapping[str, edge_pb2.RotatingKeys],
     ) -> edge_pb2.EdgeUpdate | None:
         """The next thing to tell; it counts as told once it is returned."""
         if verifiers != self._verifiers:
             # First of all: by it the edge judges the login styles in a pool.
             self._verifiers = verifiers
             return edge_pb2.EdgeUpdate(verifiers=verifiers)
-        if ticket_keys != self._ticket_keys:
-            self._ticket_keys = ticket_keys
-            return edge_pb2.EdgeUpdate(ticket_keys=ticket_keys)
+        for purpose, told in keys.items():
+            if told != self._keys.get(purpose):
+                self._keys[purpose] = told
+                return edge_pb2.EdgeUpdate(**{purpose: told})
         if self._unanswered is None and pool.version != self._refused and self._version() != pool.version:
             return self._pool_update(pool)
         if self._invalidation is not None:

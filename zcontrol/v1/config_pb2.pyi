@@ -400,6 +400,7 @@ class Config(_message.Message):
     SASL_FIELD_NUMBER: _builtins.int
     MAIL_DOMAINS_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
+    COOKIE_KEYS_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """[edge] The host name clients know us by, told to backends and in greetings. Required."""
     state_directory: _builtins.str
@@ -510,6 +511,12 @@ class Config(_message.Message):
         by `defaults.http`.
         """
 
+    @_builtins.property
+    def cookie_keys(self) -> Global___CookieKeySettings:
+        """[control] What seals route cookies, by which a browser that has logged in by a form comes back to its server from any
+        edge.
+        """
+
     def __init__(
         self,
         *,
@@ -539,10 +546,11 @@ class Config(_message.Message):
         sasl: Global___Sasl | None = ...,
         mail_domains: _abc.Iterable[_builtins.str] | None = ...,
         http: Global___Http | None = ...,
+        cookie_keys: Global___CookieKeySettings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "defaults", b"defaults", "directory", b"directory", "health", b"health", "http", b"http", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "cookie_keys", b"cookie_keys", "defaults", b"defaults", "directory", b"directory", "health", b"health", "http", b"http", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "http", b"http", "limits", b"limits", "listeners", b"listeners", "log", b"log", "mail_domains", b"mail_domains", "master_users", b"master_users", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "cookie_keys", b"cookie_keys", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "http", b"http", "limits", b"limits", "listeners", b"listeners", "log", b"log", "mail_domains", b"mail_domains", "master_users", b"master_users", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -812,6 +820,30 @@ class TicketKeySettings(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TicketKeySettings: _TypeAlias = TicketKeySettings  # noqa: Y015
+
+@_typing.final
+class CookieKeySettings(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROTATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rotation(self) -> _duration_pb2.Duration:
+        """How long one key seals cookies, from a day to 30 days ("720h"); whatever it is, a cookie counts for 30 days. Unset:
+        168h, a week.
+        """
+
+    def __init__(
+        self,
+        *,
+        rotation: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CookieKeySettings: _TypeAlias = CookieKeySettings  # noqa: Y015
 
 @_typing.final
 class Certificate(_message.Message):

@@ -27,15 +27,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from zcontrol.v1 import pool_pb2 as zcontrol_dot_v1_dot_pool__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16zcontrol/v1/edge.proto\x12\x0bzcontrol.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16zcontrol/v1/pool.proto\"\xae\x01\n\nEdgeReport\x12%\n\x06\x61ttach\x18\x01 \x01(\x0b\x32\x13.zcontrol.v1.AttachH\x00\x12\x1f\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x10.zcontrol.v1.AckH\x00\x12!\n\x04nack\x18\x03 \x01(\x0b\x32\x11.zcontrol.v1.NackH\x00\x12+\n\x06health\x18\x04 \x01(\x0b\x32\x19.zcontrol.v1.HealthReportH\x00\x42\x08\n\x06report\"/\n\x06\x41ttach\x12\x0f\n\x07\x65\x64ge_id\x18\x01 \x01(\t\x12\x14\n\x0cpool_version\x18\x02 \x01(\x04\"\x1b\n\x03\x41\x63k\x12\x14\n\x0cpool_version\x18\x01 \x01(\x04\",\n\x04Nack\x12\x14\n\x0cpool_version\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\">\n\x0cHealthReport\x12.\n\tendpoints\x18\x01 \x03(\x0b\x32\x1b.zcontrol.v1.EndpointHealth\"N\n\x0e\x45ndpointHealth\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\n\n\x02up\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xaa\x02\n\nEdgeUpdate\x12)\n\x08snapshot\x18\x01 \x01(\x0b\x32\x15.zcontrol.v1.SnapshotH\x00\x12%\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x13.zcontrol.v1.ChangeH\x00\x12\x31\n\x0cinvalidation\x18\x03 \x01(\x0b\x32\x19.zcontrol.v1.InvalidationH\x00\x12\x30\n\x0cmembers_down\x18\x04 \x01(\x0b\x32\x18.zcontrol.v1.MembersDownH\x00\x12+\n\tverifiers\x18\x05 \x01(\x0b\x32\x16.zcontrol.v1.VerifiersH\x00\x12.\n\x0bticket_keys\x18\x06 \x01(\x0b\x32\x17.zcontrol.v1.TicketKeysH\x00\x42\x08\n\x06update\".\n\tVerifiers\x12\x11\n\tpasswords\x18\x01 \x01(\x08\x12\x0e\n\x06tokens\x18\x02 \x01(\x08\"_\n\nTicketKeys\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x16.zcontrol.v1.TicketKey\x12+\n\x08rotation\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"^\n\tTicketKey\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x13\n\x06secret\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12.\n\nnot_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x08Snapshot\x12\x1f\n\x04pool\x18\x01 \x01(\x0b\x32\x11.zcontrol.v1.Pool\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"\xce\x01\n\x06\x43hange\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12&\n\x08\x62\x61\x63kends\x18\x03 \x03(\x0b\x32\x14.zcontrol.v1.Backend\x12\x18\n\x10removed_backends\x18\x04 \x03(\t\x12\"\n\x06groups\x18\x05 \x03(\x0b\x32\x12.zcontrol.v1.Group\x12\x16\n\x0eremoved_groups\x18\x06 \x03(\t\x12\'\n\x08\x64\x65\x66\x61ults\x18\x07 \x01(\x0b\x32\x15.zcontrol.v1.Defaults\"d\n\x0cInvalidation\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08\x61\x63\x63ounts\x18\x02 \x03(\t\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x03 \x03(\t\x12\x0f\n\x07\x64omains\x18\x04 \x03(\t\x12\r\n\x05homes\x18\x05 \x03(\t\"\x1f\n\x0bMembersDown\x12\x10\n\x08\x62\x61\x63kends\x18\x01 \x03(\t2L\n\x0b\x45\x64geService\x12=\n\x05Watch\x12\x17.zcontrol.v1.EdgeReport\x1a\x17.zcontrol.v1.EdgeUpdate(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16zcontrol/v1/edge.proto\x12\x0bzcontrol.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16zcontrol/v1/pool.proto\"\xae\x01\n\nEdgeReport\x12%\n\x06\x61ttach\x18\x01 \x01(\x0b\x32\x13.zcontrol.v1.AttachH\x00\x12\x1f\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x10.zcontrol.v1.AckH\x00\x12!\n\x04nack\x18\x03 \x01(\x0b\x32\x11.zcontrol.v1.NackH\x00\x12+\n\x06health\x18\x04 \x01(\x0b\x32\x19.zcontrol.v1.HealthReportH\x00\x42\x08\n\x06report\"/\n\x06\x41ttach\x12\x0f\n\x07\x65\x64ge_id\x18\x01 \x01(\t\x12\x14\n\x0cpool_version\x18\x02 \x01(\x04\"\x1b\n\x03\x41\x63k\x12\x14\n\x0cpool_version\x18\x01 \x01(\x04\",\n\x04Nack\x12\x14\n\x0cpool_version\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\">\n\x0cHealthReport\x12.\n\tendpoints\x18\x01 \x03(\x0b\x32\x1b.zcontrol.v1.EndpointHealth\"N\n\x0e\x45ndpointHealth\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\n\n\x02up\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xde\x02\n\nEdgeUpdate\x12)\n\x08snapshot\x18\x01 \x01(\x0b\x32\x15.zcontrol.v1.SnapshotH\x00\x12%\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x13.zcontrol.v1.ChangeH\x00\x12\x31\n\x0cinvalidation\x18\x03 \x01(\x0b\x32\x19.zcontrol.v1.InvalidationH\x00\x12\x30\n\x0cmembers_down\x18\x04 \x01(\x0b\x32\x18.zcontrol.v1.MembersDownH\x00\x12+\n\tverifiers\x18\x05 \x01(\x0b\x32\x16.zcontrol.v1.VerifiersH\x00\x12\x30\n\x0bticket_keys\x18\x06 \x01(\x0b\x32\x19.zcontrol.v1.RotatingKeysH\x00\x12\x30\n\x0b\x63ookie_keys\x18\x07 \x01(\x0b\x32\x19.zcontrol.v1.RotatingKeysH\x00\x42\x08\n\x06update\".\n\tVerifiers\x12\x11\n\tpasswords\x18\x01 \x01(\x08\x12\x0e\n\x06tokens\x18\x02 \x01(\x08\"\x91\x01\n\x0cRotatingKeys\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.zcontrol.v1.RotatingKey\x12+\n\x08rotation\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\topens_for\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\x0bRotatingKey\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x13\n\x06secret\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12.\n\nnot_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x08Snapshot\x12\x1f\n\x04pool\x18\x01 \x01(\x0b\x32\x11.zcontrol.v1.Pool\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"\xce\x01\n\x06\x43hange\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12&\n\x08\x62\x61\x63kends\x18\x03 \x03(\x0b\x32\x14.zcontrol.v1.Backend\x12\x18\n\x10removed_backends\x18\x04 \x03(\t\x12\"\n\x06groups\x18\x05 \x03(\x0b\x32\x12.zcontrol.v1.Group\x12\x16\n\x0eremoved_groups\x18\x06 \x03(\t\x12\'\n\x08\x64\x65\x66\x61ults\x18\x07 \x01(\x0b\x32\x15.zcontrol.v1.Defaults\"d\n\x0cInvalidation\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08\x61\x63\x63ounts\x18\x02 \x03(\t\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x03 \x03(\t\x12\x0f\n\x07\x64omains\x18\x04 \x03(\t\x12\r\n\x05homes\x18\x05 \x03(\t\"\x1f\n\x0bMembersDown\x12\x10\n\x08\x62\x61\x63kends\x18\x01 \x03(\t2L\n\x0b\x45\x64geService\x12=\n\x05Watch\x12\x17.zcontrol.v1.EdgeReport\x1a\x17.zcontrol.v1.EdgeUpdate(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'zcontrol.v1.edge_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TICKETKEY'].fields_by_name['secret']._loaded_options = None
-  _globals['_TICKETKEY'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_ROTATINGKEY'].fields_by_name['secret']._loaded_options = None
+  _globals['_ROTATINGKEY'].fields_by_name['secret']._serialized_options = b'\200\001\001'
   _globals['_EDGEREPORT']._serialized_start=129
   _globals['_EDGEREPORT']._serialized_end=303
   _globals['_ATTACH']._serialized_start=305
@@ -49,21 +49,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDPOINTHEALTH']._serialized_start=493
   _globals['_ENDPOINTHEALTH']._serialized_end=571
   _globals['_EDGEUPDATE']._serialized_start=574
-  _globals['_EDGEUPDATE']._serialized_end=872
-  _globals['_VERIFIERS']._serialized_start=874
-  _globals['_VERIFIERS']._serialized_end=920
-  _globals['_TICKETKEYS']._serialized_start=922
-  _globals['_TICKETKEYS']._serialized_end=1017
-  _globals['_TICKETKEY']._serialized_start=1019
-  _globals['_TICKETKEY']._serialized_end=1113
-  _globals['_SNAPSHOT']._serialized_start=1115
-  _globals['_SNAPSHOT']._serialized_end=1188
-  _globals['_CHANGE']._serialized_start=1191
-  _globals['_CHANGE']._serialized_end=1397
-  _globals['_INVALIDATION']._serialized_start=1399
-  _globals['_INVALIDATION']._serialized_end=1499
-  _globals['_MEMBERSDOWN']._serialized_start=1501
-  _globals['_MEMBERSDOWN']._serialized_end=1532
-  _globals['_EDGESERVICE']._serialized_start=1534
-  _globals['_EDGESERVICE']._serialized_end=1610
+  _globals['_EDGEUPDATE']._serialized_end=924
+  _globals['_VERIFIERS']._serialized_start=926
+  _globals['_VERIFIERS']._serialized_end=972
+  _globals['_ROTATINGKEYS']._serialized_start=975
+  _globals['_ROTATINGKEYS']._serialized_end=1120
+  _globals['_ROTATINGKEY']._serialized_start=1122
+  _globals['_ROTATINGKEY']._serialized_end=1218
+  _globals['_SNAPSHOT']._serialized_start=1220
+  _globals['_SNAPSHOT']._serialized_end=1293
+  _globals['_CHANGE']._serialized_start=1296
+  _globals['_CHANGE']._serialized_end=1502
+  _globals['_INVALIDATION']._serialized_start=1504
+  _globals['_INVALIDATION']._serialized_end=1604
+  _globals['_MEMBERSDOWN']._serialized_start=1606
+  _globals['_MEMBERSDOWN']._serialized_end=1637
+  _globals['_EDGESERVICE']._serialized_start=1639
+  _globals['_EDGESERVICE']._serialized_end=1715
 # @@protoc_insertion_point(module_scope)

@@ -183,6 +183,7 @@ class EdgeUpdate(_message.Message):
     MEMBERS_DOWN_FIELD_NUMBER: _builtins.int
     VERIFIERS_FIELD_NUMBER: _builtins.int
     TICKET_KEYS_FIELD_NUMBER: _builtins.int
+    COOKIE_KEYS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def snapshot(self) -> Global___Snapshot: ...
     @_builtins.property
@@ -194,7 +195,13 @@ class EdgeUpdate(_message.Message):
     @_builtins.property
     def verifiers(self) -> Global___Verifiers: ...
     @_builtins.property
-    def ticket_keys(self) -> Global___TicketKeys: ...
+    def ticket_keys(self) -> Global___RotatingKeys:
+        """What seals the session tickets of clients."""
+
+    @_builtins.property
+    def cookie_keys(self) -> Global___RotatingKeys:
+        """What seals the route cookies of browsers."""
+
     def __init__(
         self,
         *,
@@ -203,13 +210,14 @@ class EdgeUpdate(_message.Message):
         invalidation: Global___Invalidation | None = ...,
         members_down: Global___MembersDown | None = ...,
         verifiers: Global___Verifiers | None = ...,
-        ticket_keys: Global___TicketKeys | None = ...,
+        ticket_keys: Global___RotatingKeys | None = ...,
+        cookie_keys: Global___RotatingKeys | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "ticket_keys", b"ticket_keys", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "cookie_keys", b"cookie_keys", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "ticket_keys", b"ticket_keys", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "ticket_keys", b"ticket_keys", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "cookie_keys", b"cookie_keys", "invalidation", b"invalidation", "members_down", b"members_down", "snapshot", b"snapshot", "ticket_keys", b"ticket_keys", "update", b"update", "verifiers", b"verifiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "change", "invalidation", "members_down", "verifiers", "ticket_keys"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "change", "invalidation", "members_down", "verifiers", "ticket_keys", "cookie_keys"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
@@ -240,46 +248,52 @@ class Verifiers(_message.Message):
 Global___Verifiers: _TypeAlias = Verifiers  # noqa: Y015
 
 @_typing.final
-class TicketKeys(_message.Message):
-    """What seals the session tickets of clients, the same at all edges: told before the first Snapshot of a stream, and again
-    at each rotation; replaces the list before it. Kept in memory only.
+class RotatingKeys(_message.Message):
+    """What seals at one edge and opens at all of them: told before the first Snapshot of a stream, and again at each rotation;
+    replaces the list before it. Kept in memory only.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     KEYS_FIELD_NUMBER: _builtins.int
     ROTATION_FIELD_NUMBER: _builtins.int
+    OPENS_FOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketKey]:
-        """Previous, current, next."""
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___RotatingKey]:
+        """Those that open only, the current and the next one."""
 
     @_builtins.property
     def rotation(self) -> _duration_pb2.Duration:
-        """A key seals for so long, and opens for twice that."""
+        """A key seals for so long."""
+
+    @_builtins.property
+    def opens_for(self) -> _duration_pb2.Duration:
+        """And what it sealed last opens for so long after that; unset: as long as it seals."""
 
     def __init__(
         self,
         *,
-        keys: _abc.Iterable[Global___TicketKey] | None = ...,
+        keys: _abc.Iterable[Global___RotatingKey] | None = ...,
         rotation: _duration_pb2.Duration | None = ...,
+        opens_for: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["opens_for", b"opens_for", "rotation", b"rotation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "rotation", b"rotation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "opens_for", b"opens_for", "rotation", b"rotation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___TicketKeys: _TypeAlias = TicketKeys  # noqa: Y015
+Global___RotatingKeys: _TypeAlias = RotatingKeys  # noqa: Y015
 
 @_typing.final
-class TicketKey(_message.Message):
+class RotatingKey(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     NOT_BEFORE_FIELD_NUMBER: _builtins.int
     name: _builtins.bytes
-    """Sixteen random octets, which tickets carry in clear."""
+    """Sixteen random octets, which what it sealed carries in clear."""
     secret: _builtins.bytes
     """Secret. Thirty-two random octets."""
     @_builtins.property
@@ -299,7 +313,7 @@ class TicketKey(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___TicketKey: _TypeAlias = TicketKey  # noqa: Y015
+Global___RotatingKey: _TypeAlias = RotatingKey  # noqa: Y015
 
 @_typing.final
 class Snapshot(_message.Message):

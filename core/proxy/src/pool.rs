@@ -7,6 +7,7 @@ mod balance;
 mod check;
 mod health;
 mod live;
+mod mark;
 mod pools;
 pub(crate) mod probe;
 pub(crate) mod resolve;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use check::BadPool;
 pub use live::Lease;
+pub use mark::BackendMark;
 pub use pools::{Offer, Pools};
 pub use snapshot::Refused;
 pub use style::LoginStyle;

@@ -32,6 +32,7 @@ use crate::objections::Objections;
 use crate::pool::{BadPool, Pools};
 use crate::record::{self, Writer};
 use crate::route::{self, Routes};
+use crate::route_cookie::RouteCookies;
 use crate::sessions::{Ending, Filter, Sessions};
 use crate::sys;
 use crate::tls::{self, Certificates, Tickets, Trust};
@@ -77,6 +78,8 @@ pub struct Shared {
     pub pools: Arc<Pools>,
     /// What seals session tickets.
     pub tickets: Arc<Tickets>,
+    /// What seals route cookies.
+    pub route_cookies: RouteCookies,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
     /// What backends ask in exchanges.
@@ -127,6 +130,7 @@ impl Shared {
             metrics,
             doors: Doors::new(Arc::clone(&tickets), records.clone()),
             tickets,
+            route_cookies: RouteCookies::default(),
             records,
             edge_id: edge_id(),
             next_session: AtomicU64::new(1),

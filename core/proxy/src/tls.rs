@@ -30,7 +30,7 @@ pub use certificates::Certificates;
 pub use client_auth::Verifier;
 pub(crate) use client_auth::load as load_client_auth;
 pub use client_certificate::ClientCertificate;
-pub use tickets::{BadKeys, Tickets};
+pub use tickets::Tickets;
 pub use trust::Trust;
 
 use crate::Error;

@@ -5,9 +5,9 @@ mod control {
     mod edge;
     mod fake;
     mod health;
+    mod keys;
     mod lookups;
     mod pools;
     mod sessions;
-    mod tickets;
     mod verifies;
 }

@@ -1,4 +1,4 @@
-//! The watch: pool, invalidations, members called down and ticket keys come in; acknowledgements and health go out.
+//! The watch: pool, invalidations, members called down and keys come in; acknowledgements and health go out.
 
 use std::collections::HashMap;
 
@@ -8,6 +8,7 @@ use tonic::transport::Channel;
 use super::connect::{LARGEST_MESSAGE, Link, keep};
 use crate::metrics::Metrics;
 use crate::pool::{Refused, snapshot};
+use crate::rotating_keys::BadKeys;
 use crate::server::Shared;
 use crate::verify::Verifiers;
 use crate::wire::edge_report::Report;
@@ -93,9 +94,11 @@ async fn take(shared: &Shared, update: Option<Update>) -> Option<Report> {
             None
         }
         Some(Update::TicketKeys(keys)) => {
-            if let Err(problem) = shared.tickets.take(keys) {
-                shared.records.log("error", &format!("ticket keys of control are refused: {problem}"));
-            }
+            tell_refused(shared, "ticket", shared.tickets.take(keys));
+            None
+        }
+        Some(Update::CookieKeys(keys)) => {
+            tell_refused(shared, "cookie", shared.route_cookies.take(keys));
             None
         }
         Some(Update::Verifiers(verifiers)) => {
@@ -106,6 +109,12 @@ async fn take(shared: &Shared, update: Option<Update>) -> Option<Report> {
         }
         // Of a younger control; what it needs answered it would not send to an edge that cannot.
         None => None,
+    }
+}
+
+fn tell_refused(shared: &Shared, of: &str, taken: Result<(), BadKeys>) {
+    if let Err(problem) = taken {
+        shared.records.log("error", &format!("{of} keys of control are refused: {problem}"));
     }
 }
 
