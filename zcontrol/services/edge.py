@@ -205,7 +205,9 @@ class _Edge:
         for purpose, told in keys.items():
             if told != self._keys.get(purpose):
                 self._keys[purpose] = told
-                return edge_pb2.EdgeUpdate(**{purpose: told})
+                update = edge_pb2.EdgeUpdate()
+                getattr(update, purpose).CopyFrom(told)
+                return update
         if self._unanswered is None and pool.version != self._refused and self._version() != pool.version:
             return self._pool_update(pool)
         if self._invalidation is not None:
