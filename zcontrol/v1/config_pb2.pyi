@@ -2277,6 +2277,7 @@ class HttpHost(_message.Message):
     COOKIE_DOMAINS_FIELD_NUMBER: _builtins.int
     ALLOWED_FROM_FIELD_NUMBER: _builtins.int
     BACKEND_HOST_FIELD_NUMBER: _builtins.int
+    HTTPS_PORT_FIELD_NUMBER: _builtins.int
     mode: Global___HttpMode.ValueType
     """Unset: redirect."""
     login: _builtins.str
@@ -2289,6 +2290,8 @@ class HttpHost(_message.Message):
     """
     backend_host: _builtins.str
     """The host name backends are asked for; empty: what the client said."""
+    https_port: _builtins.int
+    """The port that clients are sent to for https; unset: that of the first http listener with TLS."""
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Host names, without port; `*.tgg.net.id` for one label more. Empty: every name."""
@@ -2337,10 +2340,11 @@ class HttpHost(_message.Message):
         cookie_domains: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         allowed_from: _abc.Iterable[_builtins.str] | None = ...,
         backend_host: _builtins.str = ...,
+        https_port: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hsts", b"hsts", "recognise", b"recognise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "allowed_from", b"allowed_from", "backend_host", b"backend_host", "cookie_domains", b"cookie_domains", "headers", b"headers", "hsts", b"hsts", "listeners", b"listeners", "login", b"login", "login_forms", b"login_forms", "mode", b"mode", "names", b"names", "recognise", b"recognise", "shared_sessions", b"shared_sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "allowed_from", b"allowed_from", "backend_host", b"backend_host", "cookie_domains", b"cookie_domains", "headers", b"headers", "hsts", b"hsts", "https_port", b"https_port", "listeners", b"listeners", "login", b"login", "login_forms", b"login_forms", "mode", b"mode", "names", b"names", "recognise", b"recognise", "shared_sessions", b"shared_sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

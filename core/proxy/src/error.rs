@@ -93,6 +93,9 @@ pub enum Error {
         "backend refused the password that auth_http gave for this login: mend Auth-User or Auth-Pass of its answer"
     )]
     GivenPasswordRefused,
+    /// A request for a host that is not served, or not so.
+    #[error("host is not served here")]
+    Misdirected,
     /// No byte either way for longer than allowed.
     #[error("idle for too long")]
     Idle,
@@ -129,6 +132,18 @@ pub enum Error {
     /// Control proves no credentials of this kind.
     #[error("login style needs proof, and control verifies no {0}: give it a verifier, or change the login style")]
     NoVerifier(&'static str),
+    /// A request that has come by us before.
+    #[error("request came through too many proxies: does the backend lead back here?")]
+    RequestLoop,
+    /// A request of HTTP that no server should be asked.
+    #[error("request refused: {0}")]
+    RequestRefused(zproxy_protocol::http::target::Refused),
+    /// Octets that are no request of HTTP.
+    #[error("no request of HTTP: {0}")]
+    RequestUnreadable(Box<str>),
+    /// A request of HTTP whose body is longer than allowed.
+    #[error("request body is longer than http.max_body")]
+    RequestTooLarge,
     /// The edge is shutting down.
     #[error("shutting down")]
     Shutdown,
@@ -243,10 +258,15 @@ impl Error {
             | Self::LookupOverload
             | Self::LookupTimeout
             | Self::MasterRefused(_)
+            | Self::Misdirected
             | Self::NoHome(_)
             | Self::NoPool
             | Self::NotServed
             | Self::NoVerifier(_)
+            | Self::RequestLoop
+            | Self::RequestRefused(_)
+            | Self::RequestTooLarge
+            | Self::RequestUnreadable(_)
             | Self::Shutdown
             | Self::SpokeEarly
             | Self::StyleUnfit(_)
@@ -282,6 +302,7 @@ impl Error {
             | Self::NoPool
             | Self::NoVerifier(_)
             | Self::NotServed
+            | Self::RequestLoop
             | Self::Shutdown
             | Self::StyleUnfit(_)
             | Self::TooManySessions
@@ -310,6 +331,10 @@ impl Error {
             | Self::ClientProtocol(_)
             | Self::ClientTimeout(_)
             | Self::ClientTls(_)
+            | Self::Misdirected
+            | Self::RequestRefused(_)
+            | Self::RequestTooLarge
+            | Self::RequestUnreadable(_)
             | Self::SpokeEarly => EndedBy::Client,
         }
     }

@@ -14,6 +14,7 @@ pub mod dial;
 pub mod error;
 pub mod front;
 pub mod greet;
+pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod objections;

@@ -36,6 +36,15 @@ pub struct RecipientLabels {
     pub outcome: &'static str,
 }
 
+/// Labels of a request of HTTP.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct RequestLabels {
+    /// `2xx` … `5xx`; `none`: the client left before.
+    pub outcome: &'static str,
+    /// How its user was recognised, as records say it.
+    pub recognised: &'static str,
+}
+
 /// Labels of a session's end.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub struct EndLabels {
@@ -56,6 +65,8 @@ pub struct Metrics {
     pub transactions: Family<TransactionLabels, Counter>,
     /// Recipients by outcome.
     pub recipients: Family<RecipientLabels, Counter>,
+    /// Requests by outcome.
+    pub requests: Family<RequestLabels, Counter>,
     /// Sessions by who ended them.
     pub ended: Family<EndLabels, Counter>,
     /// Sessions that panicked.
@@ -83,6 +94,7 @@ impl Default for Metrics {
             logins: Family::default(),
             transactions: Family::default(),
             recipients: Family::default(),
+            requests: Family::default(),
             ended: Family::default(),
             panics: Counter::default(),
             accept_rests: Counter::default(),
@@ -97,6 +109,7 @@ impl Default for Metrics {
         registry.register("logins", "Logins by outcome", metrics.logins.clone());
         registry.register("transactions", "Transactions by outcome", metrics.transactions.clone());
         registry.register("recipients", "Recipients by outcome", metrics.recipients.clone());
+        registry.register("requests", "HTTP requests by outcome", metrics.requests.clone());
         registry.register("sessions_ended", "Sessions by who ended them", metrics.ended.clone());
         registry.register("session_panics", "Sessions that panicked", metrics.panics.clone());
         registry.register("accept_rests", "Times accept rested", metrics.accept_rests.clone());

@@ -24,7 +24,7 @@ pub use door::Listening;
 use doors::Doors;
 use worker::Worker;
 
-use crate::config::{self, Config, Invalid, Records, invalid};
+use crate::config::{self, Config, Invalid, ListenerTls, Records, invalid};
 use crate::decoys::{self, Decoys};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -33,6 +33,7 @@ use crate::pool::{BadPool, Pools};
 use crate::record::{self, Writer};
 use crate::route::{self, Routes};
 use crate::route_cookie::RouteCookies;
+use crate::service::Service;
 use crate::sessions::{Ending, Filter, Sessions};
 use crate::sys;
 use crate::tls::{self, Certificates, Tickets, Trust};
@@ -149,6 +150,15 @@ impl Shared {
     pub async fn stopping(&self) {
         // The sender is ours: it does not go away before we do.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    /// The port of the first listener that speaks HTTP with TLS.
+    #[must_use]
+    pub fn https_port(&self) -> Option<u16> {
+        let setup = self.setup.load();
+        let first =
+            setup.config.listeners.iter().find(|it| it.service == Service::Http && it.tls != ListenerTls::Off)?;
+        self.doors.listeners(std::slice::from_ref(first)).first().map(|(_, _, bound)| bound.port())
     }
 
     /// Whether a connection of ours came out at a listener of ours: a login sent there would come back for ever.

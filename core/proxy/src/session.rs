@@ -23,17 +23,22 @@ use crate::greet::{Asked, Greeting};
 use crate::metrics::LoginLabels;
 use crate::pool::Lease;
 use crate::server::Shared;
+use crate::service::Service;
 use crate::sessions::{Entry, Facts};
 use crate::splice::{Ended, Splice};
 use crate::stream::Stream;
 use crate::visit::{Admitted, Arrival, Visit};
-use crate::{Error, transactions};
+use crate::{Error, http, transactions};
 use attempt::{Attempt, LoggedIn};
 
 /// Serves a connection to its end.
 pub async fn run(arrival: Arrival, shared: Arc<Shared>) {
-    let Some(protocol) = arrival.listening.listener.service.protocol() else {
-        return transactions::run(arrival, shared).await;
+    let service = arrival.listening.listener.service;
+    let Some(protocol) = service.protocol() else {
+        return match service {
+            Service::Http | Service::HttpAdmin => http::run(arrival, shared).await,
+            _ => transactions::run(arrival, shared).await,
+        };
     };
     let (mut visit, tcp, peer) = Visit::begin(arrival, shared);
     match visit.log_in(protocol, tcp, peer).await {
@@ -254,7 +259,7 @@ impl Joined {
         tokio::task::spawn_local(async move {
             let service = visit.listening.listener.service;
             let idle: Duration = visit.setup.config.timeouts.idle[service.index()];
-            let Ended { by, error } = splice.run(entry.live(), protocol, idle).await;
+            let Ended { by, error } = splice.run(entry.live(), Some(protocol), idle).await;
             let bytes = entry.live().bytes();
             visit.end(by, error.as_ref(), bytes);
             drop((entry, lease));

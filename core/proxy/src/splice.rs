@@ -90,8 +90,9 @@ impl Splice {
         splice
     }
 
-    /// Moves bytes until a side closes, nothing moves for `idle`, or an operator ends it.
-    pub async fn run(mut self, live: &Live, protocol: &dyn Protocol, idle: Duration) -> Ended {
+    /// Moves bytes until a side closes, nothing moves for `idle`, or an operator ends it. Without a protocol there are
+    /// no last words.
+    pub async fn run(mut self, live: &Live, protocol: Option<&dyn Protocol>, idle: Duration) -> Ended {
         let ended = loop {
             let idle_at = self.moved + self.patience(idle);
             tokio::select! {
@@ -150,12 +151,15 @@ impl Splice {
     }
 
     /// Waits for a quiet moment to say goodbye; when patience ends, closes without a word.
-    async fn wind_down(&mut self, live: &Live, ending: &Ending, protocol: &dyn Protocol) -> Ended {
+    async fn wind_down(&mut self, live: &Live, ending: &Ending, protocol: Option<&dyn Protocol>) -> Ended {
         let deadline = Instant::now() + ending.patience;
         loop {
             let now = Instant::now();
             let quiet_at = self.moved + QUIET_FOR;
-            if now >= quiet_at && self.may_speak() {
+            if now >= quiet_at && protocol.is_none() {
+                break;
+            }
+            if let Some(protocol) = protocol.filter(|_| now >= quiet_at && self.may_speak()) {
                 let goodbye = protocol.goodbye(&ending.text);
                 self.from_backend.append(&goodbye);
                 self.from_backend.close_when_sent();

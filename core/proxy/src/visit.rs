@@ -39,7 +39,14 @@ pub(crate) struct Visit {
     pub(crate) listening: Arc<Listening>,
     pub(crate) record: Record,
     address_place: Option<AddressPlace>,
-    _place: Place,
+    place: Place,
+}
+
+/// A connection's places among all, for as long as it lasts.
+#[derive(Debug)]
+pub(crate) struct Places {
+    _address: Option<AddressPlace>,
+    _all: Place,
 }
 
 /// A client whose address is known.
@@ -57,7 +64,7 @@ impl Visit {
         let listener = &listening.listener;
         let record = Record::begin(shared.next_session_id(), listener.service, Arc::clone(&listener.name), peer);
         let setup = shared.setup.load_full();
-        (Self { shared, setup, listening, record, address_place: None, _place: place }, tcp, peer)
+        (Self { shared, setup, listening, record, address_place: None, place }, tcp, peer)
     }
 
     /// Steps 1 and 2: whose connection it is, whether there is room, and TLS if it comes with the first byte.
@@ -100,6 +107,23 @@ impl Visit {
         let offered = self.login_offer() != LoginOffer::Now;
         let under = self.listening.tls.clone().filter(|_| offered);
         Starttls { under, deadline: self.setup.config.timeouts.handshake }
+    }
+
+    /// The last step, where requests have left records of their own: a record of what was wrong with the connection, if
+    /// anything was. Its places are kept by what it became.
+    pub(crate) fn part(self, ended: Result<(), Error>) -> Places {
+        let labels = |by: EndedBy| EndLabels { service: self.listening.listener.service.name(), by: by.name() };
+        match ended {
+            Ok(()) => {
+                self.shared.metrics.ended.get_or_create(&labels(EndedBy::Client)).inc();
+            }
+            Err(error) => {
+                let by = error.ended_by();
+                self.shared.metrics.ended.get_or_create(&labels(by)).inc();
+                self.shared.records.put(self.record.ended(by, Some(&error), (0, 0)));
+            }
+        }
+        Places { _address: self.address_place, _all: self.place }
     }
 
     /// The last step: the record. Bytes are from the client and from the backend since login.

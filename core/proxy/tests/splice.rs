@@ -44,7 +44,7 @@ impl Stage {
 }
 
 async fn run(splice: Splice, entry: Entry, service: Service, idle: Duration) -> Ended {
-    splice.run(entry.live(), service.protocol().unwrap(), idle).await
+    splice.run(entry.live(), service.protocol(), idle).await
 }
 
 async fn pair() -> (TcpStream, TcpStream) {

@@ -139,6 +139,16 @@ pub enum Service {
     CalDav,
     /// `/.well-known/carddav`.
     CardDav,
+    /// Zimbra's questions that are answered when there is news, after twenty minutes at the latest.
+    ZimbraWait,
+}
+
+impl Service {
+    /// Whether an answer may be long in coming, as there is nothing to say.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        matches!(self, Self::ActiveSync | Self::ZimbraWait)
+    }
 }
 
 /// Says whose a request is.
@@ -199,6 +209,7 @@ fn service(path: &str) -> Option<Service> {
     match path.strip_suffix('/').unwrap_or(path) {
         "/.well-known/caldav" => Some(Service::CalDav),
         "/.well-known/carddav" => Some(Service::CardDav),
+        "/service/soap/NoOpRequest" | "/service/soap/WaitSetRequest" => Some(Service::ZimbraWait),
         path => active_sync::is_path(path).then_some(Service::ActiveSync),
     }
 }

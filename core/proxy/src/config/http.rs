@@ -112,6 +112,16 @@ impl Http {
     }
 }
 
+impl Http {
+    /// The host that serves a name at a listener; none: nobody does.
+    #[must_use]
+    pub fn host(&self, name: Option<&Host>, listener: &str) -> Option<&Arc<HttpHost>> {
+        let fits = self.hosts.iter().filter_map(|host| Some((host.fit(name, listener)?, host)));
+        let best = fits.max_by_key(|(fit, _)| *fit).map(|(_, host)| host);
+        best.or_else(|| self.hosts.get(self.default_host?))
+    }
+}
+
 fn default_host(name: &str, hosts: &[Arc<HttpHost>], faults: &mut Faults) -> Option<usize> {
     if name.is_empty() {
         return None;

@@ -35,6 +35,8 @@ pub struct HttpHost {
     pub answers: AnswerRules,
     /// Whose clients are served; empty: everybody's.
     pub allowed_from: Networks,
+    /// The port that clients are sent to for TLS; none: the first one where we speak it.
+    pub https_port: Option<u16>,
     /// What backends are asked for; none: what the client said.
     pub backend_host: Option<HeaderValue>,
 }
@@ -160,6 +162,7 @@ fn one(message: &wire::HttpHost, key: &dyn Fn(&str) -> String, faults: &mut Faul
         shared_sessions: message.shared_sessions,
         answers: answers(message, key, faults),
         allowed_from: Networks::check(&key("allowed_from"), &message.allowed_from, faults),
+        https_port: u16::try_from(message.https_port).ok().filter(|&port| port != 0),
         backend_host,
     }
 }

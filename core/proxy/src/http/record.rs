@@ -1,0 +1,224 @@
+//! One JSON line a request, whatever became of it: it is written when the request is dropped, if not before.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::header::HeaderValue;
+use http::request::Parts;
+use http::{StatusCode, Version};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use zproxy_protocol::http::Way;
+
+use super::connection::Connection;
+use super::upload::Seen;
+use crate::Error;
+use crate::metrics::RequestLabels;
+
+/// Octets of a path that are told: longer ones are nobody's.
+const LONGEST_PATH: usize = 1024;
+
+/// What a request leaves.
+pub(super) struct RequestRecord {
+    connection: Rc<Connection>,
+    began: SystemTime,
+    clock: Instant,
+    id: HeaderValue,
+    method: Box<str>,
+    path: Box<str>,
+    version: Version,
+    host: Option<String>,
+    client: std::net::IpAddr,
+    account: Option<Arc<str>>,
+    backend: Option<Arc<str>>,
+    way: Way,
+    status: Option<StatusCode>,
+    error: Option<Error>,
+    upload: Option<Rc<Seen>>,
+    from_backend: Cell<u64>,
+    /// When the route was known, when a backend was asked, when it began to answer.
+    routed: Option<Instant>,
+    asked: Option<Instant>,
+    answered: Option<Instant>,
+    /// Whether the answer has come to its end.
+    whole: bool,
+}
+
+impl RequestRecord {
+    pub(super) fn begin(connection: Rc<Connection>, head: &Parts, id: HeaderValue) -> Self {
+        connection.pulse.enter();
+        let path = head.uri.path();
+        let cut = path.char_indices().map(|(at, _)| at).find(|&at| at >= LONGEST_PATH).unwrap_or(path.len());
+        Self {
+            began: SystemTime::now(),
+            clock: Instant::now(),
+            id,
+            method: head.method.as_str().into(),
+            path: path[..cut].into(),
+            version: head.version,
+            host: None,
+            client: connection.ends.client.ip(),
+            connection,
+            account: None,
+            backend: None,
+            way: Way::None,
+            status: None,
+            error: None,
+            upload: None,
+            from_backend: Cell::new(0),
+            routed: None,
+            asked: None,
+            answered: None,
+            whole: false,
+        }
+    }
+
+    /// The host it is for, and who asks.
+    pub(super) fn host(&mut self, host: Option<String>, client: std::net::IpAddr) {
+        self.host = host;
+        self.client = client;
+    }
+
+    /// How its user was recognised.
+    pub(super) fn way(&mut self, way: Way) {
+        self.way = way;
+    }
+
+    /// Whose it is.
+    pub(super) fn account(&mut self, account: &Arc<str>) {
+        self.account = Some(Arc::clone(account));
+    }
+
+    /// It is known where it goes.
+    pub(super) fn routed(&mut self) {
+        self.routed = Some(Instant::now());
+    }
+
+    /// A backend is tried.
+    pub(super) fn backend(&mut self, backend: &Arc<str>) {
+        self.backend = Some(Arc::clone(backend));
+    }
+
+    /// A backend has a connection and is asked.
+    pub(super) fn asked(&mut self) {
+        self.asked = Some(Instant::now());
+    }
+
+    /// What comes of its body.
+    pub(super) fn upload(&mut self, seen: &Rc<Seen>) {
+        self.upload = Some(Rc::clone(seen));
+    }
+
+    /// An answer begins.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.answered = Some(Instant::now());
+    }
+
+    /// More of the answer.
+    pub(super) fn brought(&self, octets: u64) {
+        self.from_backend.set(self.from_backend.get() + octets);
+    }
+
+    /// Octets both ways of what it became.
+    pub(super) fn exchanged(&mut self, from_client: u64, from_backend: u64) {
+        let seen = Seen::default();
+        seen.octets.set(from_client);
+        self.upload = Some(Rc::new(seen));
+        self.from_backend.set(from_backend);
+    }
+
+    /// Why it is not answered as it should be.
+    pub(super) fn failed(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+
+    /// The request's id.
+    pub(super) fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+
+    /// Whose it is, where that is known.
+    pub(super) fn whose(&self) -> Option<Arc<str>> {
+        self.account.clone()
+    }
+
+    /// The answer has come to its end.
+    pub(super) fn whole(&mut self) {
+        self.whole = true;
+    }
+
+    fn line(&self) -> String {
+        let mut line = Map::new();
+        let mut put = |key: &str, value: Value| {
+            if !value.is_null() {
+                line.insert(key.into(), value);
+            }
+        };
+        let connection = &self.connection;
+        let since_epoch = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
+        put("event", "request".into());
+        put("time", ((since_epoch.as_millis() as f64) / 1000.0).into());
+        put("id", String::from_utf8_lossy(self.id.as_bytes()).into());
+        put("session", connection.id.as_ref().into());
+        put("listener", connection.listening.listener.name.as_ref().into());
+        put("client", self.client.to_string().into());
+        if let Some(tls) = &connection.tls {
+            put("tls", tls.version.into());
+        }
+        put("http", version(self.version).into());
+        put("method", self.method.as_ref().into());
+        put("host", self.host.as_deref().into());
+        put("path", self.path.as_ref().into());
+        put("status", self.status.map(|status| status.as_u16()).into());
+        put("recognised", self.way.word().into());
+        put("account", self.account.as_deref().into());
+        put("backend", self.backend.as_deref().into());
+        if let Some(error) = &self.error {
+            put("by", error.ended_by().name().into());
+            put("error", error.to_string().into());
+        }
+        put("from_client", self.upload.as_ref().map_or(0, |seen| seen.octets.get()).into());
+        put("from_backend", self.from_backend.get().into());
+        let millis = |from: Instant, to: Option<Instant>| to.map(|to| millis(from, to));
+        let (routed, asked) = (self.routed, self.asked);
+        put("route_ms", millis(self.clock, routed).into());
+        put("connect_ms", routed.and_then(|routed| millis(routed, asked)).into());
+        put("response_ms", asked.and_then(|asked| millis(asked, self.answered)).into());
+        put("total_ms", millis(self.clock, Some(Instant::now())).into());
+        Value::Object(line).to_string()
+    }
+}
+
+impl Drop for RequestRecord {
+    fn drop(&mut self) {
+        if !self.whole {
+            self.failed(Error::ClientGone);
+        }
+        let outcome = match self.status {
+            None => "none",
+            Some(status) if status.is_server_error() => "5xx",
+            Some(status) if status.is_client_error() => "4xx",
+            Some(status) if status.is_redirection() => "3xx",
+            Some(_) => "2xx",
+        };
+        let shared = &self.connection.shared;
+        shared.metrics.requests.get_or_create(&RequestLabels { outcome, recognised: self.way.word() }).inc();
+        shared.records.put(self.line());
+        self.connection.pulse.leave();
+    }
+}
+
+fn millis(from: Instant, to: Instant) -> f64 {
+    to.saturating_duration_since(from).as_micros() as f64 / 1000.0
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}
