@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub use balance::Stake;
 pub use check::BadPool;
 pub use live::Lease;
 pub use mark::BackendMark;

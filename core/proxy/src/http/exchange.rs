@@ -22,7 +22,7 @@ use super::whose::{Asker, Whose};
 use super::{failure, redirect, websocket};
 use crate::Error;
 use crate::config::{HttpHost, HttpMode};
-use crate::pool::Candidate;
+use crate::pool::{Candidate, Stake};
 
 /// What is known of a request when its head was judged.
 pub(super) struct Asked<'a> {
@@ -174,13 +174,11 @@ impl<'a> Asked<'a> {
         if !shared.pools.await_first(self.connection.setup.config.timeouts.lookup).await {
             return Err(Error::NoPool);
         }
-        match whose {
-            Whose::Account(route) => shared.pools.candidates(&route.home, &route.account, self.host.service),
-            Whose::Nobody => {
-                let client = crate::limits::key(self.origin.client).to_string();
-                shared.pools.candidates(&self.host.login, &client, self.host.service)
-            }
-        }
+        let (home, stake) = match whose {
+            Whose::Account(route) => (&*route.home, Stake::Account { account: &route.account, before: None }),
+            Whose::Nobody => (&*self.host.login, Stake::Client { address: self.origin.client, before: None }),
+        };
+        shared.pools.candidates(home, stake, self.host.service)
     }
 
     /// How long a backend may be silent.

@@ -1,6 +1,35 @@
 //! Which members of a group serve an account, and in which order. Pure: what the edge sees of them is an argument.
 
-use super::{Kind, State};
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use super::{BackendMark, Kind, State};
+use crate::limits;
+
+/// What must come to one member of a group: of two with the same stake both do, as long as it can be.
+#[derive(Clone, Copy, Debug)]
+pub enum Stake<'a> {
+    /// A login of this account: its mailbox is behind one member of a shared group; in a stateless one it is nowhere, and
+    /// each login draws a lot.
+    Login(&'a str),
+    /// The requests of this account: in a stateless group its web sessions are at one member.
+    Account {
+        /// Whose.
+        account: &'a str,
+        /// Who has served it, which outranks what the name says. Of a shared group it says nothing: that is the mailbox's
+        /// to say.
+        before: Option<BackendMark>,
+    },
+    /// The requests of nobody yet known, at this address (/32, /64). No mailbox is at stake: any member will do.
+    Client {
+        /// Whence.
+        address: IpAddr,
+        /// Who has served it, which outranks what the address says.
+        before: Option<BackendMark>,
+    },
+}
 
 /// A member of a group, as this edge sees it now.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +56,19 @@ pub(super) enum Standing {
 }
 
 /// The members to try, by index, in that order; an error says why there are none.
-pub(super) fn choose(kind: Kind, members: &[Member<'_>], account: &str, draw: u64) -> Result<Vec<usize>, &'static str> {
-    match kind {
-        Kind::Shared => shared(members, account).map(|index| vec![index]),
-        Kind::Stateless => stateless(members, draw),
+pub(super) fn choose(
+    kind: Kind,
+    members: &[Member<'_>],
+    stake: Stake<'_>,
+    draw: u64,
+) -> Result<Vec<usize>, &'static str> {
+    match (kind, stake) {
+        (Kind::Shared, Stake::Login(account) | Stake::Account { account, .. }) => {
+            shared(members, account).map(|index| vec![index])
+        }
+        (Kind::Stateless, Stake::Login(_)) => any(members, &draw.to_le_bytes(), None),
+        (Kind::Stateless, Stake::Account { account, before }) => any(members, account.as_bytes(), before),
+        (_, Stake::Client { address, before }) => any(members, limits::key(address).to_string().as_bytes(), before),
     }
 }
 
@@ -50,8 +88,9 @@ fn shared(members: &[Member<'_>], account: &str) -> Result<usize, &'static str> 
     }
 }
 
-/// All members by weighted lot: the able ones, standbys, then those that look bad, because trying beats refusing.
-fn stateless(members: &[Member<'_>], draw: u64) -> Result<Vec<usize>, &'static str> {
+/// All members by their scores: the one of before, if it looks well, the able ones, standbys, then those that look bad,
+/// because trying beats refusing.
+fn any(members: &[Member<'_>], stake: &[u8], before: Option<BackendMark>) -> Result<Vec<usize>, &'static str> {
     let takes = |member: &Member<'_>| takes_new(member, State::Active) || takes_new(member, State::Standby);
     let bad = |member: &&Member<'_>| matches!(member.standing, Standing::Down | Standing::Ejected);
     let takers = members.iter().filter(|member| takes(member));
@@ -59,15 +98,17 @@ fn stateless(members: &[Member<'_>], draw: u64) -> Result<Vec<usize>, &'static s
     let distrust = 2 * takers.clone().filter(bad).count() > takers.count();
     let rank = |member: &Member<'_>| match (member.standing, member.state) {
         (Standing::Unable(_), _) => None,
-        (Standing::Down, _) => Some(3),
-        (Standing::Ejected, _) if !distrust => Some(2),
-        (_, State::Standby) => Some(1),
-        _ => Some(0),
+        (Standing::Down, _) => Some(4),
+        _ if member.called_down => Some(4),
+        (Standing::Ejected, _) if !distrust => Some(3),
+        _ if before.is_some_and(|before| before == BackendMark::of(member.name)) => Some(0),
+        (_, State::Standby) => Some(2),
+        _ => Some(1),
     };
     let mut order = Vec::with_capacity(members.len());
     for (index, member) in members.iter().enumerate().filter(|(_, member)| takes(member)) {
         if let Some(rank) = rank(member) {
-            order.push((rank, score(member, &draw.to_le_bytes()), index));
+            order.push((rank, score(member, stake), index));
         }
     }
     order.sort_by(|(rank, score, _), (other_rank, other, _)| rank.cmp(other_rank).then(other.total_cmp(score)));
@@ -82,7 +123,7 @@ fn takes_new(member: &Member<'_>, state: State) -> bool {
 }
 
 /// Weighted rendezvous: the member with the highest score wins, each as often as its weight says, and a member that
-/// leaves takes no one along but those it had won. The stake is the account, or the number of a lot. Every edge must come to the same score, so
+/// leaves takes no one along but those it had won. The stake is the account, the client's network, or the number of a lot. Every edge must come to the same score, so
 /// nothing here is random: FNV-1a (64 bits) over stake, NUL and lower-case name, splitmix64's finish, and weight / -ln of that as a fraction.
 fn score(member: &Member<'_>, stake: &[u8]) -> f64 {
     let name = member.name.bytes().map(|octet| octet.to_ascii_lowercase());

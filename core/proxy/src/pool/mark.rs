@@ -1,7 +1,7 @@
 //! A backend as it is remembered outside of the pool: too small to say where it is, enough to know it again.
 
 use super::balance::fnv1a;
-use super::{Candidate, key};
+use super::key;
 
 /// The fingerprint of a backend's name. Two backends may share one, and then either may be meant.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -12,11 +12,6 @@ impl BackendMark {
     #[must_use]
     pub fn of(name: &str) -> Self {
         Self(fnv1a(key(name).bytes()))
-    }
-
-    /// Puts the candidates of the marked backend before the others, if there are any.
-    pub fn put_first(self, candidates: &mut [Candidate]) {
-        candidates.sort_by_key(|candidate| Self::of(&candidate.backend.name) != self);
     }
 
     pub(crate) fn to_be_bytes(self) -> [u8; 8] {

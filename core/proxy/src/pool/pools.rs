@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::balance;
+use super::balance::{self, Stake};
 use super::health::Verdict;
 use super::live::{Lease, Live};
 use super::serving::Serving;
@@ -130,11 +130,11 @@ impl Pools {
         serving.backends().map(|(backend, live)| (Arc::clone(backend), live.sessions())).collect()
     }
 
-    /// The backends that may serve an account of that home, in the order to try.
+    /// The backends of that home that may serve whoever it is, in the order to try.
     ///
     /// # Errors
     /// [`Error::UnknownHome`], or [`Error::BackendDown`] with what stands in the way.
-    pub fn candidates(&self, home: &str, account: &str, service: Service) -> Result<Vec<Candidate>, Error> {
+    pub fn candidates(&self, home: &str, stake: Stake<'_>, service: Service) -> Result<Vec<Candidate>, Error> {
         let serving = self.serving.load();
         let down = |reason| Error::BackendDown { home: home.into(), reason };
         let now = Instant::now();
@@ -146,7 +146,7 @@ impl Pools {
                 let group = &serving.pool.groups[index];
                 let members: Vec<_> = group.members.iter().map(|&index| serving.member(index, service, now)).collect();
                 let draw = self.draws.fetch_add(1, Ordering::Relaxed);
-                let chosen = balance::choose(group.kind, &members, account, draw).map_err(down)?;
+                let chosen = balance::choose(group.kind, &members, stake, draw).map_err(down)?;
                 chosen.into_iter().map(|chosen| group.members[chosen]).collect()
             }
         };

@@ -13,7 +13,7 @@ use crate::Error;
 use crate::accept::Ends;
 use crate::authenticate::{Conversed, Open, converse};
 use crate::dial::{self, Target, Terms};
-use crate::pool::{Candidate, EndpointTls, Lease, LoginStyle};
+use crate::pool::{Candidate, EndpointTls, Lease, LoginStyle, Stake};
 use crate::record::Record;
 use crate::server::{Listening, Setup, Shared};
 use crate::stream::Stream;
@@ -118,7 +118,7 @@ impl Attempt<'_> {
             return Err(Error::NoPool);
         }
         let (target, service) = (resolved.target(), self.listening.listener.service);
-        let mut candidates = self.shared.pools.candidates(&target.home, &target.account, service)?;
+        let mut candidates = self.shared.pools.candidates(&target.home, Stake::Login(&target.account), service)?;
         candidates.truncate(MOST_CANDIDATES);
         Ok(candidates)
     }

@@ -7,7 +7,7 @@ use zproxy_protocol::{ClientInfo, Name};
 
 use crate::accept::Ends;
 use crate::config::{Config, Transactions};
-use crate::pool::{Candidate, Forward};
+use crate::pool::{Candidate, Forward, Stake};
 use crate::server::{Setup, Shared};
 use crate::service::Service;
 use crate::{Error, route};
@@ -63,7 +63,7 @@ impl Courier<'_> {
         if !self.shared.pools.await_first(self.config().timeouts.lookup).await {
             return Err(Error::NoPool);
         }
-        self.shared.pools.candidates(home, account, self.service)
+        self.shared.pools.candidates(home, Stake::Login(account), self.service)
     }
 
     /// Counts against a backend what is its own fault. What it says no to may be the client, whose address and name it is

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zproxy_proxy::Error;
 use zproxy_proxy::config::Health;
-use zproxy_proxy::pool::{Pools, State};
+use zproxy_proxy::pool::{Pools, Stake, State};
 use zproxy_proxy::service::Service;
 use zproxy_proxy::wire::{Backend, BackendState, Group, GroupKind, Pool};
 
@@ -42,7 +42,8 @@ fn account(number: u64) -> String {
 
 /// Where each of these accounts is sent first.
 fn placed(pools: &Pools, group: &str, accounts: u64) -> HashMap<u64, String> {
-    let first = |number| pools.candidates(group, &account(number), Service::Imap).ok()?.into_iter().next();
+    let first =
+        |number| pools.candidates(group, Stake::Login(&account(number)), Service::Imap).ok()?.into_iter().next();
     (0..accounts).filter_map(|number| Some((number, first(number)?.backend.name.to_string()))).collect()
 }
 
@@ -83,7 +84,7 @@ fn logins(pools: &Pools, dice: &mut Dice, down: &[String]) {
     for _ in 0..20 {
         let group = ["store", "farm"][usize::try_from(dice.below(2)).unwrap()];
         let account = account(dice.below(50));
-        let candidates = match pools.candidates(group, &account, Service::Imap) {
+        let candidates = match pools.candidates(group, Stake::Login(&account), Service::Imap) {
             Ok(candidates) => candidates,
             Err(Error::BackendDown { .. }) => {
                 let able = |state| {
@@ -176,12 +177,12 @@ fn a_draining_home_serves_its_own_users_and_no_member_of_its_group() {
     let members = states.iter().zip(1..).map(|(&state, number)| member("store", number, state));
     pools.apply_snapshot(pool(1, members.collect()), false).unwrap();
     assert!(placed(&pools, "store", 100).values().all(|name| name == "store-3"));
-    assert!(pools.candidates("store-1", "siti@tgg.net.id", Service::Imap).is_ok());
-    let closed = pools.candidates("store-2", "siti@tgg.net.id", Service::Imap);
+    assert!(pools.candidates("store-1", Stake::Login("siti@tgg.net.id"), Service::Imap).is_ok());
+    let closed = pools.candidates("store-2", Stake::Login("siti@tgg.net.id"), Service::Imap);
     assert!(matches!(closed, Err(Error::BackendDown { reason: "in maintenance", .. })));
-    let other = pools.candidates("store-1", "siti@tgg.net.id", Service::Pop3);
+    let other = pools.candidates("store-1", Stake::Login("siti@tgg.net.id"), Service::Pop3);
     assert!(matches!(other, Err(Error::BackendDown { reason: "service not offered", .. })));
-    let unknown = pools.candidates("store-9", "siti@tgg.net.id", Service::Imap);
+    let unknown = pools.candidates("store-9", Stake::Login("siti@tgg.net.id"), Service::Imap);
     assert!(matches!(unknown, Err(Error::UnknownHome(home)) if &*home == "store-9"));
 }
 
@@ -190,7 +191,7 @@ fn a_member_whose_logins_fail_comes_last_unless_most_fail() {
     let pools = Pools::new(HEALTH);
     let members = (1..=4).map(|number| member("farm", number, BackendState::Active));
     pools.apply_snapshot(pool(1, members.collect()), false).unwrap();
-    let candidates = || pools.candidates("farm", "", Service::Imap).unwrap();
+    let candidates = || pools.candidates("farm", Stake::Login(""), Service::Imap).unwrap();
     let eject = |names: &[&str]| {
         for candidate in candidates().iter().filter(|it| names.contains(&&*it.backend.name)) {
             (0..HEALTH.fall).for_each(|_| pools.failed(candidate, &Error::BackendTimeout("connect")));
@@ -219,7 +220,7 @@ fn control_and_edge_choose_the_same_member() {
             });
         let pools = Pools::new(HEALTH);
         pools.apply_snapshot(pool(1, members.collect()), false).unwrap();
-        let candidates = pools.candidates("store", account, Service::Imap).unwrap();
+        let candidates = pools.candidates("store", Stake::Login(account), Service::Imap).unwrap();
         assert_eq!(&*candidates[0].backend.name, *chosen, "{row}");
     }
 }

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use zproxy_proxy::Error;
+use zproxy_proxy::pool::Stake;
 use zproxy_proxy::service::Service;
 use zproxy_proxy::wire::edge_report::Report;
 use zproxy_proxy::wire::edge_update::Update;
@@ -92,7 +93,7 @@ async fn what_all_backends_can_do_is_shared_and_who_is_down_is_told() {
     let down = news(&mut watch).await;
     assert_eq!((&down[0].backend[..], down[0].up), ("mbox-2", false));
     assert!(down[0].reason.contains("connection refused"), "{}", down[0].reason);
-    let refused = edge.shared.pools.candidates("mbox-2", "siti@tgg.net.id", Service::Imap);
+    let refused = edge.shared.pools.candidates("mbox-2", Stake::Login("siti@tgg.net.id"), Service::Imap);
     assert!(matches!(refused, Err(Error::BackendDown { reason: "down", .. })));
     shared(&edge, &["LITERAL+", "IDLE"]).await;
 
@@ -125,7 +126,7 @@ async fn a_host_name_is_resolved_before_anybody_logs_in() {
     let one = Greeter::start("* OK [CAPABILITY IMAP4rev1 IDLE] ready\r\n").await;
     let watch = control.watch().await;
     give(&watch, vec![backend("mbox-1", "localhost", one.port)]).await;
-    let candidates = || edge.shared.pools.candidates("LOCALHOST.", "siti@tgg.net.id", Service::Imap);
+    let candidates = || edge.shared.pools.candidates("LOCALHOST.", Stake::Login("siti@tgg.net.id"), Service::Imap);
     until(|| candidates().is_ok()).await;
     assert!(candidates().unwrap().iter().all(|it| it.address.ip().is_loopback() && it.address.port() == one.port));
 }
@@ -138,7 +139,7 @@ async fn sessions_held_outlive_a_change_of_their_backend() {
     let limited = |host: &str| Backend { max_sessions: 1, ..backend("mbox-1", host, 143) };
     let pool = |host: &str| Pool { version: 1, backends: vec![limited(host)], ..Pool::default() };
     pools.apply_snapshot(pool("127.0.0.1"), false).unwrap();
-    let candidates = || pools.candidates("mbox-1", "siti@tgg.net.id", Service::Imap);
+    let candidates = || pools.candidates("mbox-1", Stake::Login("siti@tgg.net.id"), Service::Imap);
     let candidate = candidates().unwrap().remove(0);
     let lease = pools.take(&candidate).unwrap();
     assert!(pools.take(&candidate).is_none());

@@ -1,5 +1,6 @@
 //! The watch: pools are applied, acknowledged or refused, and outlive control and the process.
 
+use zproxy_proxy::pool::Stake;
 use zproxy_proxy::service::Service;
 use zproxy_proxy::wire::edge_report::Report;
 use zproxy_proxy::wire::edge_update::Update;
@@ -56,7 +57,7 @@ async fn changed(watch: &mut Watch, change: Change) -> Result<u64, Nack> {
 }
 
 fn home_of(edge: &Edge, home: &str) -> Option<String> {
-    let candidates = edge.shared.pools.candidates(home, "siti@tgg.net.id", Service::Imap).ok()?;
+    let candidates = edge.shared.pools.candidates(home, Stake::Login("siti@tgg.net.id"), Service::Imap).ok()?;
     Some(candidates.first()?.address.to_string())
 }
 
