@@ -10,6 +10,7 @@ mod connection;
 mod exchange;
 mod failure;
 mod kept;
+mod login;
 mod paced;
 mod pulse;
 mod record;

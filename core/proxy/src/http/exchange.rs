@@ -11,14 +11,14 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use zproxy_protocol::http::forward::{self, Backend, Front, Hops, Onward, Origin};
-use zproxy_protocol::http::{Authority, Host, Identity, Kind, Service, Target, Way, Who, identify, target};
+use zproxy_protocol::http::{Authority, Host, Kind, Service, Target, Way, Who, identify, target};
 
 use super::answer::{self, Answer, Used};
 use super::connection::Connection;
 use super::record::RequestRecord;
 use super::send::Call;
-use super::upload::{self, Upload};
-use super::whose::{Asker, Whose};
+use super::upload::{self, Seen, Upload};
+use super::whose::{Asker, Place, Whose};
 use super::{failure, redirect, websocket};
 use crate::Error;
 use crate::config::{HttpHost, HttpMode};
@@ -138,95 +138,130 @@ impl<'a> Asked<'a> {
     /// Finds whose the request is, asks a backend of his, and makes its answer the client's.
     async fn pass_on(&self, head: &mut Parts, body: Incoming, record: &mut RequestRecord) -> Result<Outcome, Error> {
         let identity = identify(head, &self.host.rules);
-        record.way(identity.way);
-        let whose = self.whose(&identity, record).await?;
-        let waits = identity.service.is_some_and(Service::waits) || accepts_events(&head.headers);
-        let candidates = self.candidates(&whose).await?;
-        record.routed();
-        let patience = self.patience(waits);
-        self.ask(head, body, &candidates, patience, record).await
-    }
-
-    async fn whose(&self, identity: &Identity<'_>, record: &mut RequestRecord) -> Result<Whose, Error> {
-        let whose = match &identity.who {
-            Who::AccountId(name) | Who::Name(name) => self.asker().account(name).await?,
-            Who::Cookie(_) | Who::Form(_) | Who::Nobody => Whose::Nobody,
+        let place = match (identity.who, self.origin.https) {
+            (Who::Form(form), true) => {
+                let form = form.clone();
+                return self.log_in(&form, head, body, record).await;
+            }
+            // A cookie that remembers is for TLS only.
+            (Who::Form(_), false) => Place::of(Whose::Nobody),
+            (who, _) => {
+                record.way(identity.way);
+                self.place(&who, record).await?
+            }
         };
-        if let Whose::Account(route) = &whose {
-            record.account(&route.account);
-        } else if !matches!(identity.way, Way::Form) {
-            record.way(Way::None);
-        }
-        Ok(whose)
+        let waits = identity.service.is_some_and(Service::waits) || accepts_events(&head.headers);
+        let candidates = self.candidates(&place).await?;
+        record.routed();
+        let body = match self.target.kind {
+            // What an extended CONNECT has for a body is the WebSocket's.
+            Kind::WebSocket => (Upload::Whole(None), Rc::default()),
+            _ => Upload::new(body, self.upload_terms()),
+        };
+        record.upload(&body.1);
+        self.ask(head, body, &candidates, self.patience(waits), record).await
     }
 
-    fn asker(&self) -> Asker<'_> {
+    pub(super) fn upload_terms(&self) -> upload::Terms {
+        let config = &self.connection.setup.config;
+        let timeouts = &config.timeouts.http;
+        upload::Terms { most: config.http.max_body, stall: timeouts.stall, whole: timeouts.body }
+    }
+
+    /// Where a request goes that says so itself, or whose browser remembers it.
+    pub(super) async fn place(&self, who: &Who<'_>, record: &mut RequestRecord) -> Result<Place, Error> {
+        let place = self.lookup(who).await?;
+        match &place.whose {
+            Whose::Account(route) => record.account(&route.account),
+            Whose::Nobody => record.way(Way::None),
+        }
+        Ok(place)
+    }
+
+    pub(super) async fn lookup(&self, who: &Who<'_>) -> Result<Place, Error> {
+        match who {
+            Who::AccountId(name) | Who::Name(name) => self.asker().account(name).await.map(Place::of),
+            Who::Cookie(sealed) => {
+                let opened = self.name().and_then(|host| self.connection.shared.route_cookies.open(host, sealed));
+                let Some(memory) = opened else { return Ok(Place::of(Whose::Nobody)) };
+                let whose = self.asker().account(&memory.name).await?;
+                Ok(Place { whose, mark: Some(memory.backend) })
+            }
+            Who::Form(_) | Who::Nobody => Ok(Place::of(Whose::Nobody)),
+        }
+    }
+
+    pub(super) fn asker(&self) -> Asker<'_> {
         Asker { connection: self.connection, host: self.name(), client: self.origin.client }
     }
 
-    fn name(&self) -> Option<&Host> {
+    pub(super) fn name(&self) -> Option<&Host> {
         self.target.authority.as_ref().map(|authority| &authority.host)
     }
 
     /// The backends that may serve whom a request is for, in the order to try.
-    async fn candidates(&self, whose: &Whose) -> Result<Vec<Candidate>, Error> {
+    pub(super) async fn candidates(&self, place: &Place) -> Result<Vec<Candidate>, Error> {
         let shared = &self.connection.shared;
         if !shared.pools.await_first(self.connection.setup.config.timeouts.lookup).await {
             return Err(Error::NoPool);
         }
-        let (home, stake) = match whose {
-            Whose::Account(route) => (&*route.home, Stake::Account { account: &route.account, before: None }),
-            Whose::Nobody => (&*self.host.login, Stake::Client { address: self.origin.client, before: None }),
+        let (home, stake) = match &place.whose {
+            Whose::Account(route) => (&*route.home, Stake::Account { account: &route.account, before: place.mark }),
+            Whose::Nobody => (&*self.host.login, Stake::Client { address: self.origin.client, before: place.mark }),
         };
         shared.pools.candidates(home, stake, self.host.service)
     }
 
     /// How long a backend may be silent.
-    fn patience(&self, waits: bool) -> Duration {
+    pub(super) fn patience(&self, waits: bool) -> Duration {
         let timeouts = &self.connection.setup.config.timeouts.http;
         if waits { timeouts.long_poll } else { timeouts.response }
     }
 
-    /// Makes the request the backend's, and the answer the client's.
-    async fn ask(
+    /// Asks a backend, and makes its answer the client's.
+    pub(super) async fn ask(
         &self,
         head: &mut Parts,
-        body: Incoming,
+        body: (Upload, Rc<Seen>),
         candidates: &[Candidate],
         patience: Duration,
         record: &mut RequestRecord,
     ) -> Result<Outcome, Error> {
-        let config = &self.connection.setup.config;
-        let terms = upload::Terms {
-            most: config.http.max_body,
-            stall: config.timeouts.http.stall,
-            whole: config.timeouts.http.body,
-        };
-        let is_websocket = self.target.kind == Kind::WebSocket;
-        let client = websocket::Waiting::take(head).filter(|_| is_websocket);
-        // What an extended CONNECT has for a body is the WebSocket's.
-        let (body, seen) = if is_websocket { (Upload::Whole(None), Rc::default()) } else { Upload::new(body, terms) };
-        record.upload(&seen);
-        let binds = forward::binds_connection(&head.headers);
-        self.make_backends(head)?;
-        let call = Call {
-            connection: self.connection,
-            head: std::mem::replace(head, Request::new(()).into_parts().0),
-            body,
-            seen,
-            binds,
-            patience,
-        };
-        let (mut response, mut used) = call.send(candidates, record).await?;
-        used.bound |= forward::binds_connection(response.headers());
-        self.make_clients(response.headers_mut(), &used);
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let unasked = || Error::of_backend("answer", zproxy_protocol::Error::BackendProtocol("unasked 101"));
-            let (response, agreed) = client.ok_or_else(unasked)?.agree(response, used);
-            return Ok(Outcome::WebSocket(response, Box::new(agreed)));
+        let client = websocket::Waiting::take(head).filter(|_| self.target.kind == Kind::WebSocket);
+        let head = std::mem::replace(head, Request::new(()).into_parts().0);
+        let (response, used) = self.call(head, body, candidates, patience, record).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(self.outcome(response, used, patience));
         }
+        let unasked = || Error::of_backend("answer", zproxy_protocol::Error::BackendProtocol("unasked 101"));
+        let client = client.ok_or_else(unasked)?;
+        let (mut response, agreed) = client.agree(response, used);
+        self.make_clients(response.headers_mut(), agreed.candidate());
+        Ok(Outcome::WebSocket(agreed.accept(response), Box::new(agreed)))
+    }
+
+    /// Asks a backend.
+    pub(super) async fn call(
+        &self,
+        mut head: Parts,
+        (body, seen): (Upload, Rc<Seen>),
+        candidates: &[Candidate],
+        patience: Duration,
+        record: &mut RequestRecord,
+    ) -> Result<(Response<Incoming>, Used), Error> {
+        let binds = forward::binds_connection(&head.headers);
+        self.make_backends(&mut head)?;
+        let call = Call { connection: self.connection, head, body, seen, binds, patience };
+        let (response, mut used) = call.send(candidates, record).await?;
+        used.bound |= forward::binds_connection(response.headers());
+        Ok((response, used))
+    }
+
+    /// Makes a backend's answer the client's.
+    pub(super) fn outcome(&self, mut response: Response<Incoming>, used: Used, patience: Duration) -> Outcome {
+        self.make_clients(response.headers_mut(), &used.candidate);
         let pause = if is_events(response.headers()) { self.patience(true) } else { patience };
-        Ok(Outcome::Backend(response, used, pause))
+        Outcome::Backend(response, used, pause)
     }
 
     fn make_backends(&self, head: &mut Parts) -> Result<(), Error> {
@@ -245,12 +280,11 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    fn make_clients(&self, headers: &mut HeaderMap, used: &Used) {
+    fn make_clients(&self, headers: &mut HeaderMap, candidate: &Candidate) {
         let own = || Host::parse(self.connection.setup.config.hostname.as_bytes());
         let authority = self.target.authority.clone();
         let Some(authority) = authority.or_else(|| Some(Authority { host: own()?, port: None })) else { return };
         let front = Front { authority, https: self.origin.https };
-        let candidate = &used.candidate;
         let backend = Backend {
             hosts: Host::parse(candidate.backend.host.as_bytes()).into_iter().collect(),
             ports: vec![candidate.endpoint.port],

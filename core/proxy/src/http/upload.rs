@@ -1,6 +1,7 @@
 //! The body of a request on its way to a backend: counted, bounded, and never waited for without end.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -19,6 +20,8 @@ pub(super) enum Upload {
     Whole(Option<Bytes>),
     /// What still comes.
     Streamed(Box<Streamed>),
+    /// What was read already, and what comes behind it.
+    Both(VecDeque<Bytes>, Box<Streamed>),
 }
 
 /// A body that comes from a client.
@@ -53,6 +56,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// All of it has come.
+    pub(super) fn end(&self) {
+        self.ended.set(Some(Instant::now()));
+    }
+
     /// What the client did, which is why the backend got no whole request.
     pub(super) fn fault(&self) -> Option<Error> {
         self.fault.borrow().clone()
@@ -64,11 +72,19 @@ impl Upload {
     pub(super) fn new(body: Incoming, terms: Terms) -> (Self, Rc<Seen>) {
         let seen = Rc::new(Seen::default());
         if body.is_end_stream() {
-            seen.ended.set(Some(Instant::now()));
+            seen.end();
             return (Self::Whole(None), seen);
         }
         let streamed = Streamed { body, terms, begun: None, silence: None, seen: Rc::clone(&seen) };
         (Self::Streamed(Box::new(streamed)), seen)
+    }
+
+    /// Puts what was read of it before what still comes.
+    pub(super) fn after<const N: usize>(self, read: [Bytes; N]) -> Self {
+        match self {
+            Self::Streamed(streamed) => Self::Both(read.into(), streamed),
+            ended => ended,
+        }
     }
 
     /// Whether there is nothing in it.
@@ -84,13 +100,11 @@ impl Body for Upload {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match self.get_mut() {
             Self::Whole(octets) => Poll::Ready(octets.take().map(|octets| Ok(Frame::data(octets)))),
-            Self::Streamed(streamed) => {
-                let polled = streamed.poll(cx);
-                if let Poll::Ready(Some(Err(error))) = &polled {
-                    streamed.seen.fault.replace(Some(error.clone()));
-                }
-                polled
-            }
+            Self::Both(read, streamed) => match read.pop_front() {
+                Some(octets) => Poll::Ready(Some(Ok(Frame::data(octets)))),
+                None => streamed.poll(cx),
+            },
+            Self::Streamed(streamed) => streamed.poll(cx),
         }
     }
 
@@ -98,6 +112,7 @@ impl Body for Upload {
         match self {
             Self::Whole(octets) => octets.is_none(),
             Self::Streamed(streamed) => streamed.body.is_end_stream(),
+            Self::Both(read, streamed) => read.is_empty() && streamed.body.is_end_stream(),
         }
     }
 
@@ -105,12 +120,22 @@ impl Body for Upload {
         match self {
             Self::Whole(octets) => SizeHint::with_exact(octets.as_ref().map_or(0, |octets| octets.len() as u64)),
             Self::Streamed(streamed) => streamed.body.size_hint(),
+            // As the head has it, or in chunks.
+            Self::Both(..) => SizeHint::default(),
         }
     }
 }
 
 impl Streamed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = self.poll_client(cx);
+        if let Poll::Ready(Some(Err(error))) = &polled {
+            self.seen.fault.replace(Some(error.clone()));
+        }
+        polled
+    }
+
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let now = Instant::now();
         let until = *self.begun.get_or_insert(now) + self.terms.whole;
         match Pin::new(&mut self.body).poll_frame(cx) {
@@ -133,7 +158,7 @@ impl Streamed {
         late: bool,
     ) -> Option<Result<Frame<Bytes>, Error>> {
         let Some(frame) = polled else {
-            self.seen.ended.set(Some(Instant::now()));
+            self.seen.end();
             return None;
         };
         let Ok(frame) = frame else { return Some(Err(Error::ClientGone)) };
@@ -147,7 +172,7 @@ impl Streamed {
             return Some(Err(Error::RequestTooLarge));
         }
         if self.body.is_end_stream() {
-            self.seen.ended.set(Some(Instant::now()));
+            self.seen.end();
         }
         Some(Ok(frame))
     }

@@ -26,6 +26,7 @@ use super::connection::Connection;
 use super::paced::Paced;
 use super::record::RequestRecord;
 use crate::Error;
+use crate::pool::Candidate;
 use crate::sessions::{Entry, Facts, Live};
 use crate::splice::{Ended, Splice};
 use crate::stream::Stream;
@@ -50,14 +51,10 @@ impl Waiting {
         Some(Self { upgrade, http2: head.version >= Version::HTTP_2 })
     }
 
-    /// A backend has said 101: makes that the client's answer.
-    pub(super) fn agree(self, response: Response<Incoming>, used: Used) -> (Response<Bytes>, Agreed) {
-        let (mut head, body) = response.into_parts();
-        let mut response = Response::from_parts(head.clone(), body);
+    /// A backend has said 101.
+    pub(super) fn agree(self, mut response: Response<Incoming>, used: Used) -> (Response<Bytes>, Agreed) {
         let backend = hyper::upgrade::on(&mut response);
-        head.extensions = http::Extensions::new();
-        forward::accept(&mut head, self.http2);
-        (Response::from_parts(head, Bytes::new()), Agreed { client: self, backend, used })
+        (response.map(|_| Bytes::new()), Agreed { client: self, backend, used })
     }
 }
 
@@ -69,6 +66,18 @@ pub(super) fn key() -> Option<HeaderValue> {
 }
 
 impl Agreed {
+    /// With whom.
+    pub(super) fn candidate(&self) -> &Candidate {
+        &self.used.candidate
+    }
+
+    /// Makes the 101 an answer of the client's protocol.
+    pub(super) fn accept(&self, response: Response<Bytes>) -> Response<Bytes> {
+        let (mut head, body) = response.into_parts();
+        forward::accept(&mut head, self.client.http2);
+        Response::from_parts(head, body)
+    }
+
     /// Moves octets in a task of its own, which outlives the connection as HTTP knew it.
     pub(super) fn go_on(self, connection: Rc<Connection>, record: RequestRecord) {
         tokio::task::spawn_local(self.run(connection, record));

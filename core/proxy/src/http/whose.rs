@@ -7,14 +7,30 @@ use zproxy_protocol::http::Host;
 
 use super::connection::Connection;
 use crate::Error;
+use crate::pool::BackendMark;
 use crate::route::{Context, Route, Status};
 
-/// Where a request goes.
+/// Whose a request is.
+#[derive(Clone, Debug)]
 pub(super) enum Whose {
-    /// To an account's home.
+    /// An account's.
     Account(Route),
-    /// To where everybody may log in.
+    /// It goes to where everybody may log in.
     Nobody,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) whose: Whose,
+    /// Of several servers that may serve it, the one where its user has logged in.
+    pub(super) mark: Option<BackendMark>,
+}
+
+impl Place {
+    pub(super) fn of(whose: Whose) -> Self {
+        Self { whose, mark: None }
+    }
 }
 
 /// What a look-up needs to know of a request.
