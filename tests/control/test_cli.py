@@ -116,6 +116,21 @@ async def test_pool_add_describes_one_service_by_options(
     assert (endpoint.tls, endpoint.forward) == (pb.BACKEND_TLS_STARTTLS, pb.FORWARD_XCLIENT)
 
 
+async def test_pool_add_describes_a_webmail_beside_a_mailbox(running: Running, zproxy: Zproxy) -> None:
+    words = "pool add new --host 127.0.0.9 --imap 143 --http 443/implicit --http-admin 7071/implicit --forward proxy_v2"
+    said = await zproxy(*words.split(), "--login-style", "token")
+    assert (said.code, said.out) == (0, "version 2: add new\n")
+    new = (await pool(running))["new"].endpoints
+    assert (new.http.port, new.http_admin.port) == (443, 7071)
+    for endpoint in (new.http, new.http_admin):
+        assert (endpoint.tls, endpoint.forward) == (pb.BACKEND_TLS_IMPLICIT, pb.FORWARD_PROXY_V2)
+        # Clients log in at one of the two: the style is for that one.
+        assert (endpoint.login_style, new.imap.login_style) == (pb.LOGIN_STYLE_UNSPECIFIED, pb.LOGIN_STYLE_TOKEN)
+    await zproxy("pool", "update", "new", "--http", "80/off", "--http-admin", "0")
+    new = (await pool(running))["new"].endpoints
+    assert (new.http.port, new.http.tls, new.HasField("http_admin")) == (80, pb.BACKEND_TLS_OFF, False)
+
+
 async def test_pool_update_changes_what_is_given_and_leaves_the_rest(running: Running, zproxy: Zproxy) -> None:
     await zproxy("pool", "update", "mbox-1", "--tls", "starttls", "--verify", "none", "--pop3", "110/off")
     changed = (await pool(running))["mbox-1"]
@@ -149,10 +164,11 @@ async def test_drain_tells_of_live_sessions(zproxy: Zproxy) -> None:
 
 
 async def test_pool_get_shows_groups_and_defaults_too(zproxy: Zproxy) -> None:
-    await zproxy("pool", "defaults", "--mail", "mbox-1")
+    await zproxy("pool", "defaults", "--mail", "mbox-1", "--http", "web")
     rows = [line.split() for line in (await zproxy("pool", "get")).out.splitlines()]
     assert ["web", "shared"] in rows
     assert ["mail", "mbox-1"] in rows
+    assert ["http", "web"] in rows
 
 
 async def test_pool_get_of_one_backend_shows_all_that_is_set(zproxy: Zproxy) -> None:
@@ -192,6 +208,9 @@ async def test_pool_get_shows_an_older_version(zproxy: Zproxy) -> None:
         ("pool add new --imap 143", 2, "--host is missing"),
         ("pool add new --host 127.0.0.9", 2, "at least one service: --imap"),
         ("pool add new --host 127.0.0.9 --imap x", 2, "write a port"),
+        ("pool add new --host 127.0.0.9", 2, "--http, --http-admin"),
+        ("pool add new --host 127.0.0.9 --http 80/starttls", 1, "HTTP knows no STARTTLS"),
+        ("pool add new --host 127.0.0.9 --http 80 --login-style token", 2, "'token' is for imap and pop3"),
         ("pool add new --host 127.0.0.9 --imap 143 --tls on", 2, "none of off, implicit, starttls"),
         ("pool add new --host 127.0.0.9 --imap 143 --forward xclient", 2, "'xclient' is for pop3"),
         ("pool add new --host 127.0.0.9 --submission 587 --forward id", 2, "is for imap"),

@@ -124,6 +124,25 @@ def mta(**fields: object) -> pool_pb2.Endpoints:
     return pool_pb2.Endpoints(smtp=pool_pb2.Endpoint(**({"port": 25} | fields)))  # type: ignore[arg-type]
 
 
+def web(**fields: object) -> pool_pb2.Endpoints:
+    return pool_pb2.Endpoints(http=pool_pb2.Endpoint(**({"port": 80} | fields)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("service", ["http", "http_admin"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"port": 80},
+        {"port": 80, "login_style": pool_pb2.LOGIN_STYLE_REPLAY, "forward": pool_pb2.FORWARD_PROXY_V1},
+        {"port": 443, "tls": pool_pb2.BACKEND_TLS_IMPLICIT, "forward": pool_pb2.FORWARD_PROXY_V2},
+    ],
+)
+def test_a_backend_may_offer_http(service: str, fields: dict[str, int]) -> None:
+    endpoints = pool_pb2.Endpoints(**{service: pool_pb2.Endpoint(**fields)})  # type: ignore[arg-type]
+    new = pool_pb2.Backend(name="new", host="127.0.0.9", endpoints=endpoints)
+    assert model.find_backend(model.add_backend(two_mailboxes(), new), "new").endpoints == endpoints
+
+
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
@@ -155,6 +174,12 @@ def mta(**fields: object) -> pool_pb2.Endpoints:
         ({"endpoints": mta()}, "endpoints.smtp.forward: an MTA"),
         ({"endpoints": mta(forward=pool_pb2.FORWARD_NONE)}, "relays for the world"),
         ({"endpoints": mta(forward=pool_pb2.FORWARD_PROXY_V1)}, "relays for the world"),
+        ({"endpoints": mta(login_style=pool_pb2.LOGIN_STYLE_TOKEN)}, "nobody logs in there; leave it out"),
+        ({"endpoints": web(login_style=pool_pb2.LOGIN_STYLE_TOKEN)}, "endpoints.http.login_style"),
+        ({"endpoints": web(login_style=MASTER)}, "what clients say of themselves goes on as it is; leave it out"),
+        ({"endpoints": web(tls=pool_pb2.BACKEND_TLS_STARTTLS)}, "HTTP knows no STARTTLS"),
+        ({"endpoints": web(forward=pool_pb2.FORWARD_ID)}, "is for imap alone"),
+        ({"endpoints": web(forward=pool_pb2.FORWARD_XCLIENT)}, 'endpoints.http.forward = "xclient"'),
     ],
 )
 def test_a_faulty_backend_is_told_by_field(wish: dict[str, object], told: str) -> None:

@@ -31,7 +31,11 @@ class Served:
 @pytest.fixture
 def directory() -> ToldDirectory:
     told = ToldDirectory(
-        account("siti", account_id="id-1"), account("budi", "mbox2.example"), account("x", "gone"), account("y", "")
+        account("siti", account_id="id-1"),
+        account("budi", "mbox2.example"),
+        account("x", "gone"),
+        account("y", ""),
+        account("v", "", verify=True),
     )
     told.errors[f"twice@{DOMAIN}"] = DirectoryError("two entries")
     return told
@@ -215,6 +219,35 @@ async def test_explain_knows_states_and_groups(directory: ToldDirectory, tmp_pat
         assert (await served.stub.Explain(route_pb2.ExplainRequest(login="siti"))).backend == "mbox-1"
         told = await served.stub.Explain(route_pb2.ExplainRequest(login="siti", service="pop3"))
         assert told.failure == "nothing serves pop3 for 'mbox-1': mbox-1 has no pop3 endpoint"
+
+
+async def test_explain_knows_who_serves_http(directory: ToldDirectory, tmp_path: Path) -> None:
+    async with serve(directory, tmp_path) as served:
+        pool = pool_pb2.Pool()
+        pool.CopyFrom(POOL)
+        pool.backends[0].endpoints.http.port = 80
+        for number in (1, 2):
+            farm = pool.backends.add(name=f"web-{number}", host=f"web{number}.example", group="farm")
+            farm.endpoints.http.port = farm.endpoints.http_admin.port = 8080
+        pool.groups.add(name="farm", kind=pool_pb2.GROUP_KIND_STATELESS)
+        pool.defaults.http = "farm"
+        served.bench.pool = pool
+
+        async def told(login: str, service: str) -> route_pb2.ExplainResponse:
+            return await served.stub.Explain(route_pb2.ExplainRequest(login=login, service=service))
+
+        assert (await told("siti", "http")).endpoint == "mbox1.example:80"
+        assert (await told("v", "imap")).steps[-1].startswith("each login is verified first")
+        for login, service, why in (
+            ("siti", "http_admin", "'mbox-1' has no http_admin endpoint, so the default 'farm' takes it"),
+            ("budi", "http", "'mbox-2' has no http endpoint, so the default 'farm' takes it"),
+            ("y", "http", "no home of its own, by default 'farm'"),
+            ("v", "http", "no home of its own, by default 'farm'"),
+        ):
+            answer = await told(login, service)
+            assert (answer.backend, answer.failure) == ("", "")
+            assert why in answer.steps
+            assert "any of them may serve: the edge keeps the account at one that is well, by weight" in answer.steps
 
 
 def seen(backend: str, reason: str = "", service: str = "imap") -> edge_pb2.HealthReport:

@@ -9,11 +9,17 @@ from zcontrol.cli.call import Call, ExitCode, api_command, fail
 from zcontrol.cli.options import word_option, word_parser
 from zcontrol.cli.pool import Change, Name, app, show_change
 from zcontrol.pool import model
-from zcontrol.pool.rules import FORWARD_SERVICES, STYLE_SERVICES
+from zcontrol.pool.rules import FORWARD_SERVICES, SERVICES, STYLE_SERVICES
 from zcontrol.v1 import pool_pb2
 from zcontrol.words import word
 
-NAMES = {"submission": "SMTP submission", "sieve": "ManageSieve", "smtp": "SMTP (mail from other servers)"}
+NAMES = {
+    "submission": "SMTP submission",
+    "sieve": "ManageSieve",
+    "smtp": "SMTP (mail from other servers)",
+    "http": "HTTP (webmail, DAV)",
+    "http_admin": "HTTP (administration console)",
+}
 """What people call a service, where that is not just its name."""
 
 
@@ -35,7 +41,11 @@ def parse_port(text: str) -> Port:
 def port_option(service: str) -> Any:  # noqa: ANN401 - as typer declares it
     """The option of one service's port."""
     about = f"Port of its {NAMES.get(service, service.upper())} service, or PORT/TLS; 0 takes the service away."
-    return typer.Option(f"--{service}", parser=parse_port, metavar="PORT", help=about)
+    return typer.Option(_option(service), parser=parse_port, metavar="PORT", help=about)
+
+
+def _option(service: str) -> str:
+    return f"--{service.replace('_', '-')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +59,8 @@ class Wish:
     sieve: Annotated[Port | None, port_option("sieve")] = None
     smtp: Annotated[Port | None, port_option("smtp")] = None
     lmtp: Annotated[Port | None, port_option("lmtp")] = None
+    http: Annotated[Port | None, port_option("http")] = None
+    http_admin: Annotated[Port | None, port_option("http_admin")] = None
     tls: Annotated[int | None, word_option(pool_pb2.BackendTls.DESCRIPTOR, "TLS of its services.")] = None
     verify: Annotated[
         int | None, word_option(pool_pb2.Verify.DESCRIPTOR, "Whether its certificate is checked; unset: full.")
@@ -89,7 +101,7 @@ class Wish:
 
     def ports(self) -> dict[str, Port | None]:
         """What is given of each service."""
-        return {service: getattr(self, service) for service in SERVED}
+        return {service: getattr(self, service) for service in SERVICES}
 
     def _refuse_idle(self, endpoints: pool_pb2.Endpoints) -> None:
         """Whoever gives an option that none of the services can take would believe that it is in force."""
@@ -143,7 +155,7 @@ def add(call: Call, name: Name, wish: Wish, change: Change) -> None:
     if not wish.host:
         fail("--host is missing; give the server's IP address or DNS name", ExitCode.USAGE)
     if not any(wish.ports().values()):
-        fail(f"give the port of at least one service: --{', --'.join(SERVED)}", ExitCode.USAGE)
+        fail(f"give the port of at least one service: {', '.join(map(_option, SERVICES))}", ExitCode.USAGE)
     backend = pool_pb2.Backend(name=name)
     wish.apply(backend)
     request = pool_pb2.AddBackendRequest(header=change.header(), backend=backend)
@@ -170,6 +182,5 @@ def _set(message: Any, **values: object) -> None:  # noqa: ANN401 - any message 
             setattr(message, name, value)
 
 
-SERVED: Final = ("imap", "pop3", "submission", "sieve", "smtp", "lmtp")
 MASTER: Final = pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER
 WITHOUT_TLS: Final = (pool_pb2.BACKEND_TLS_UNSPECIFIED, pool_pb2.BACKEND_TLS_OFF)

@@ -17,7 +17,7 @@ def explain(  # noqa: PLR0913 - all that qualifies a name
     user: Annotated[str, typer.Argument(help="The name as the client types it.", show_default=False)],
     virtual_host: Annotated[str, typer.Option(help="The host name the client asks for (SNI).")] = "",
     local_address: Annotated[str, typer.Option(help="The listener's address, without port.")] = "",
-    service: Annotated[str, typer.Option(help="imap, pop3 …")] = "imap",
+    service: Annotated[str, typer.Option(help="imap, pop3, http …")] = "imap",
     *,
     bypass_cache: Annotated[
         bool, typer.Option("--bypass-cache", help="Ask the directory even if a cache knows.")

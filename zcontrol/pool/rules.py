@@ -112,7 +112,7 @@ def _check_endpoint(service: str, endpoint: pool_pb2.Endpoint, *, verifies: bool
         if field.enum_type is not None and value not in field.enum_type.values_by_number:
             yield Fault(path=field.name, found=str(value), problem="unknown; take one this control knows")
     yield from _check_login_style(service, endpoint, verifies=verifies)
-    yield from _check_backend_tls(endpoint)
+    yield from _check_backend_tls(service, endpoint)
     if service == "smtp" and endpoint.forward not in TELLING:
         # It relays for whom it trusts, and whoever trusts our address would trust the world.
         problem = 'an MTA that takes us for the client relays for the world; write "proxy_v2" or "xclient"'
@@ -138,14 +138,19 @@ def _check_login_style(service: str, endpoint: pool_pb2.Endpoint, *, verifies: b
     ):
         problem = 'is for submission with forward = "xclient" alone; set that, or write "verify_then_master"'
         yield Fault(path="login_style", found=found, problem=problem)
-    if service in ("smtp", "lmtp") and style not in (pool_pb2.LOGIN_STYLE_UNSPECIFIED, pool_pb2.LOGIN_STYLE_REPLAY):
-        yield Fault(path="login_style", found=found, problem="nobody logs in there; leave it out")
+    if service not in LOGIN_SERVICES and style not in (pool_pb2.LOGIN_STYLE_UNSPECIFIED, pool_pb2.LOGIN_STYLE_REPLAY):
+        problem = (
+            "what clients say of themselves goes on as it is" if service in WEB_SERVICES else "nobody logs in there"
+        )
+        yield Fault(path="login_style", found=found, problem=f"{problem}; leave it out")
     if endpoint.master_user and style != pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER:
         problem = 'means nothing without login_style = "verify_then_master"; set that, or leave it out'
         yield Fault(path="master_user", found=shown(endpoint.master_user), problem=problem)
 
 
-def _check_backend_tls(endpoint: pool_pb2.Endpoint) -> Iterator[Fault]:
+def _check_backend_tls(service: str, endpoint: pool_pb2.Endpoint) -> Iterator[Fault]:
+    if service in WEB_SERVICES and endpoint.tls == pool_pb2.BACKEND_TLS_STARTTLS:
+        yield Fault(path="tls", found='"starttls"', problem='HTTP knows no STARTTLS; write "implicit" or "off"')
     if endpoint.tls in (pool_pb2.BACKEND_TLS_UNSPECIFIED, pool_pb2.BACKEND_TLS_OFF):
         for name in ("verify", "verify_name", "pin_sha256"):
             if value := getattr(endpoint, name):
@@ -171,10 +176,17 @@ def _is_host(text: str) -> bool:
 LARGEST_WEIGHT = 10_000
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+# Services whose clients log in, and those that browsers and what speaks like them use.
+LOGIN_SERVICES = ("imap", "pop3", "submission", "sieve")
+WEB_SERVICES = ("http", "http_admin")
 # Styles in which the backend takes our word for who the client is.
 VERIFYING = (pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER, pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT)
 # Ways to log in that only some services know.
-STYLE_SERVICES: dict[int, tuple[str, ...]] = {pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT: ("submission",)}
+STYLE_SERVICES: dict[int, tuple[str, ...]] = {
+    pool_pb2.LOGIN_STYLE_TOKEN: LOGIN_SERVICES,
+    pool_pb2.LOGIN_STYLE_VERIFY_THEN_MASTER: LOGIN_SERVICES,
+    pool_pb2.LOGIN_STYLE_VERIFY_THEN_XCLIENT: ("submission",),
+}
 # Ways by which an MTA learns who the client is before it hears a word of it.
 TELLING = (pool_pb2.FORWARD_PROXY_V2, pool_pb2.FORWARD_XCLIENT)
 # Ways to tell the client's address that only some services know.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from zcontrol.pool.rendezvous import member_of
+from zcontrol.pool.rules import WEB_SERVICES
 from zcontrol.pool.votes import Votes
 from zcontrol.v1 import pool_pb2, route_pb2
 from zcontrol.words import word
@@ -24,7 +25,7 @@ def choose(
         return ()
     told.steps.append(f"served by {', '.join(map(_state, usable))}")
     down = _called_down(pool, votes, service, usable, told)
-    backend = usable[0] if len(usable) == 1 else _member(pool, votes, home, usable, told)
+    backend = usable[0] if len(usable) == 1 else _member(pool, votes, (home, service), usable, told)
     if told.failure:
         return ()
     # An edge that calls an endpoint down does not try it; where none is left to try, the login ends there.
@@ -45,7 +46,8 @@ def choose(
 def _home(pool: pool_pb2.Pool, service: str, told: route_pb2.ExplainResponse) -> str:
     """The account's own home, or what the pool puts in its place; empty: nothing, and the failure is told."""
     home = told.route.home
-    defaults = {"http": pool.defaults.http, "smtp": pool.defaults.mx, "submission": pool.defaults.submission}
+    defaults = {"smtp": pool.defaults.mx, "submission": pool.defaults.submission}
+    defaults |= dict.fromkeys(WEB_SERVICES, pool.defaults.http)
     default = defaults.get(service, pool.defaults.mail)
     if not home:
         if default:
@@ -86,13 +88,15 @@ def _members(pool: pool_pb2.Pool, home: str) -> list[pool_pb2.Backend]:
 def _member(
     pool: pool_pb2.Pool,
     votes: Votes,
-    home: str,
+    at: tuple[str, str],
     members: Sequence[pool_pb2.Backend],
     told: route_pb2.ExplainResponse,
 ) -> pool_pb2.Backend | None:
+    home, service = at
     kinds = {group.name: group.kind for group in pool.groups}
     if kinds.get(home) != pool_pb2.GROUP_KIND_SHARED:
-        told.steps.append("any of them may serve: the edge takes the next one that is well, by weight")
+        taken = "keeps the account at one" if service in WEB_SERVICES else "takes the next one"
+        told.steps.append(f"any of them may serve: the edge {taken} that is well, by weight")
         return None
     lost = votes.members_down(pool) & {member.name for member in members}
     member = member_of(told.route.account, [member for member in members if member.name not in lost])
@@ -125,4 +129,4 @@ def _state(backend: pool_pb2.Backend) -> str:
 
 
 # Services whose users may be served elsewhere than at their homes.
-LEAVING: Final = ("smtp", "submission")
+LEAVING: Final = ("smtp", "submission", *WEB_SERVICES)

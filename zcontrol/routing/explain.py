@@ -1,6 +1,7 @@
 """Explain: the way of one login, told to people a sentence a step."""
 
 from zcontrol.errors import DirectoryError, DirectoryUnavailableError, UnqualifiedNameError, UnusableNameError
+from zcontrol.pool.rules import WEB_SERVICES
 from zcontrol.pool.votes import Votes
 from zcontrol.routing.cache import Entry
 from zcontrol.routing.choose import choose
@@ -26,10 +27,12 @@ async def explain(
         told.steps.extend(steps)
     if entry := await _entry(resolver, question, told, bypass_cache=request.bypass_cache):
         _describe(resolver, entry, told)
-        if told.route.verify:
+        service = request.service or "imap"
+        # Requests prove nothing to us: those of such an account go where everybody's do.
+        if told.route.verify and service not in WEB_SERVICES:
             told.steps.append("each login is verified first, and the verdict says which backend it goes to")
         elif not told.failure:
-            choose(pool, votes, request.service or "imap", told)
+            choose(pool, votes, service, told)
     return told
 
 

@@ -20,7 +20,7 @@ use super::record::RequestRecord;
 use super::upload::{Seen, Upload};
 use crate::Error;
 use crate::dial::{self, Target, Terms};
-use crate::pool::{Candidate, EndpointTls, Forward};
+use crate::pool::{Candidate, Forward};
 
 /// Members of a group that one request tries: enough to step over two that just died.
 const MOST_CANDIDATES: usize = 3;
@@ -136,9 +136,6 @@ async fn open(
     let target = Target { address: candidate.address, host: &candidate.backend.host, endpoint: &candidate.endpoint };
     let terms = Terms { trust: &connection.setup.trust, timeout: timeouts.connect, tcp_user: timeouts.tcp_user };
     let ends = (connection.ends.client, connection.ends.local);
-    if candidate.endpoint.tls == EndpointTls::Starttls {
-        return Err(Error::BackendTls("HTTP knows no STARTTLS: use tls = \"implicit\" at the endpoint".into()));
-    }
     let stream = dial::open(target, terms, Some(ends)).await?;
     if connection.shared.leads_back(stream.tcp()) {
         return Err(Error::BackendIsUs(candidate.address));

@@ -64,6 +64,12 @@ pub enum BadPool {
     /// A login style that its endpoint cannot carry.
     #[error("backend {0}: verify_then_xclient is for a submission endpoint with forward = \"xclient\"")]
     Style(String),
+    /// What HTTP cannot do.
+    #[error(
+        "backend {0}: an http endpoint has login_style replay, TLS from the first byte or none, and forward none, \
+         proxy_v1 or proxy_v2"
+    )]
+    Web(String),
     /// Said by a younger control.
     #[error("backend {backend}: this edge does not know that {field}; upgrade it")]
     Unknown {
@@ -238,7 +244,17 @@ fn endpoint(backend: &wire::Backend, service: Service, it: &wire::Endpoint) -> R
             wire::Forward::ProxyV2 => Forward::ProxyV2,
         },
     };
+    if matches!(service, Service::Http | Service::HttpAdmin) && !fits_web(&endpoint) {
+        return Err(BadPool::Web(backend.name.clone()));
+    }
     if endpoint.login_style.fits(&endpoint) { Ok(endpoint) } else { Err(BadPool::Style(backend.name.clone())) }
+}
+
+/// Nobody is logged in by us there, and of the mail protocols' ways it knows none.
+fn fits_web(endpoint: &Endpoint) -> bool {
+    endpoint.login_style == LoginStyle::Replay
+        && endpoint.tls != EndpointTls::Starttls
+        && matches!(endpoint.forward, Forward::None | Forward::ProxyV1 | Forward::ProxyV2)
 }
 
 impl Pool {

@@ -5,7 +5,8 @@ use zproxy_proxy::service::Service;
 use zproxy_proxy::wire::edge_report::Report;
 use zproxy_proxy::wire::edge_update::Update;
 use zproxy_proxy::wire::{
-    Ack, Attach, Backend, Change, Defaults, EdgeUpdate, LoginStyle, MasterUser, MembersDown, Nack, Pool, Snapshot,
+    Ack, Attach, Backend, BackendTls, Change, Defaults, EdgeUpdate, Endpoint, Endpoints, Forward, LoginStyle,
+    MasterUser, MembersDown, Nack, Pool, Snapshot,
 };
 
 use super::edge::{Directory, Edge, backend};
@@ -181,6 +182,55 @@ async fn members_called_down_get_nobody_until_the_next_list() {
     assert!(home_of(&edge, usual_name).is_some(), "a home of its own is no member's business");
     watch.say(told(vec![])).await;
     until(|| home_of(&edge, "store") == Some(usual.clone())).await;
+}
+
+#[tokio::test]
+async fn what_an_http_endpoint_cannot_do_is_refused_with_the_mend() {
+    let directory = Directory::new();
+    let mut control = Control::start(&directory.socket());
+    let _edge = Edge::start(&directory);
+    let mut watch = control.watch().await;
+    attached(&mut watch).await;
+    let endpoint = |tls: BackendTls, style: LoginStyle, forward: Forward| Endpoint {
+        port: 80,
+        tls: tls.into(),
+        login_style: style.into(),
+        forward: forward.into(),
+        ..Endpoint::default()
+    };
+    let (off, replay, none) = (BackendTls::Off, LoginStyle::Replay, Forward::None);
+    let both = |endpoint: Endpoint| {
+        [
+            Endpoints { http: Some(endpoint.clone()), ..Endpoints::default() },
+            Endpoints { http_admin: Some(endpoint), ..Endpoints::default() },
+        ]
+    };
+    for bad in [
+        endpoint(BackendTls::Starttls, replay, none),
+        endpoint(off, LoginStyle::Token, none),
+        endpoint(off, LoginStyle::VerifyThenMaster, none),
+        endpoint(off, replay, Forward::Id),
+        endpoint(off, replay, Forward::Xclient),
+        endpoint(off, replay, Forward::Xoip),
+    ] {
+        for endpoints in both(bad) {
+            let backend = Backend { endpoints: Some(endpoints), ..mbox(1) };
+            let nack = applied(&mut watch, snapshot(1, vec![backend])).await.unwrap_err();
+            assert!(nack.reason.contains("an http endpoint has login_style replay"), "{}", nack.reason);
+        }
+    }
+    let mut version = 1;
+    for good in [
+        endpoint(BackendTls::Unspecified, LoginStyle::Unspecified, Forward::Unspecified),
+        endpoint(BackendTls::Implicit, replay, Forward::ProxyV1),
+        endpoint(off, replay, Forward::ProxyV2),
+    ] {
+        for endpoints in both(good) {
+            version += 1;
+            let backend = Backend { endpoints: Some(endpoints), ..mbox(1) };
+            assert_eq!(applied(&mut watch, snapshot(version, vec![backend])).await, Ok(version));
+        }
+    }
 }
 
 #[tokio::test]
