@@ -144,6 +144,9 @@ pub enum Error {
     /// A request of HTTP whose body is longer than allowed.
     #[error("request body is longer than http.max_body")]
     RequestTooLarge,
+    /// A client that breaks off most of its requests.
+    #[error("client breaks off most of its requests")]
+    ResetFlood,
     /// The edge is shutting down.
     #[error("shutting down")]
     Shutdown,
@@ -267,6 +270,7 @@ impl Error {
             | Self::RequestRefused(_)
             | Self::RequestTooLarge
             | Self::RequestUnreadable(_)
+            | Self::ResetFlood
             | Self::Shutdown
             | Self::SpokeEarly
             | Self::StyleUnfit(_)
@@ -335,6 +339,7 @@ impl Error {
             | Self::RequestRefused(_)
             | Self::RequestTooLarge
             | Self::RequestUnreadable(_)
+            | Self::ResetFlood
             | Self::SpokeEarly => EndedBy::Client,
         }
     }

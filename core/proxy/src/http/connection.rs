@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::exchange;
@@ -45,6 +46,9 @@ pub(super) struct Connection {
     pub(super) bound: RefCell<Bound>,
     entry: Entry,
     requests: AtomicU64,
+    /// Requests that their client broke off.
+    broken_off: AtomicU64,
+    flooded: Notify,
     places: RefCell<Option<Places>>,
 }
 
@@ -74,6 +78,15 @@ impl Connection {
     /// The id of the next request.
     pub(super) fn next_request(&self) -> String {
         format!("{}-{}", self.id, self.requests.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Counts a request that its client broke off. Whoever does little else makes us ask backends for nothing
+    /// (CVE-2023-44487).
+    pub(super) fn broken_off(&self) {
+        let broken_off = self.broken_off.fetch_add(1, Ordering::Relaxed) + 1;
+        if broken_off >= MOST_BROKEN_OFF && 2 * broken_off > self.requests.load(Ordering::Relaxed) {
+            self.flooded.notify_one();
+        }
     }
 }
 
@@ -130,6 +143,8 @@ fn begin(visit: &Visit, ends: Ends) -> Connection {
         pulse: Arc::new(Pulse::new(!is_http2)),
         bound: RefCell::default(),
         requests: AtomicU64::new(0),
+        broken_off: AtomicU64::new(0),
+        flooded: Notify::new(),
         places: RefCell::default(),
     }
 }
@@ -187,6 +202,7 @@ where
             Expired::Idle => GOING_AWAY,
         },
         ending = live.ending() => ending.patience,
+        () = connection.flooded.notified() => return Err(Error::ResetFlood),
     };
     wind_down(serving.as_mut());
     let until = Instant::now() + patience;
@@ -238,6 +254,8 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 /// A client that is gone without a word is noticed by then.
 const PING_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
+/// Requests that a client may break off: who leaves a page of many pictures a few times is no attacker.
+const MOST_BROKEN_OFF: u64 = 200;
 /// For a client to hear that we close, and for what it sent just before.
 const GOING_AWAY: std::time::Duration = std::time::Duration::from_secs(2);
 /// Connections to backends that are one client's: it is logged in at one, and maybe at a second.

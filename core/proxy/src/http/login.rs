@@ -58,7 +58,7 @@ impl Asked<'_> {
         let Ok(name) = form.name(&head.headers, body.as_slice()) else {
             return self.send_unread(head, (whole(body), seen), record).await;
         };
-        let whose = self.asker().account(&name).await?;
+        let whose = self.account(&name).await?;
         if let Whose::Account(route) = &whose {
             record.account(&route.account);
         }
@@ -105,7 +105,7 @@ impl Asked<'_> {
     /// Where the page with the form came from: it was asked for as all else is that names nobody.
     async fn makers(&self, head: &Parts) -> Result<Vec<Candidate>, Error> {
         let (who, _) = remembered(&head.headers, &self.host.rules);
-        self.candidates(&self.lookup(&who).await?).await
+        self.candidates(&self.look_up(&who).await?).await
     }
 
     fn is_own_page(&self, headers: &HeaderMap) -> bool {

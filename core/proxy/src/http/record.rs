@@ -194,8 +194,9 @@ impl RequestRecord {
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
-        if !self.whole {
+        if !self.whole && self.error.is_none() {
             self.failed(Error::ClientGone);
+            self.connection.broken_off();
         }
         let outcome = match self.status {
             None => "none",

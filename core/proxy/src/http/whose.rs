@@ -1,13 +1,13 @@
-//! Whose a request is, and where he lives.
-
-use std::net::IpAddr;
+//! Whose a request is, and where it goes: whom it names, or whom its browser remembers, and which backends may serve
+//! him.
 
 use zproxy_protocol::Name;
-use zproxy_protocol::http::Host;
+use zproxy_protocol::http::{Host, Way, Who};
 
-use super::connection::Connection;
+use super::exchange::Asked;
+use super::record::RequestRecord;
 use crate::Error;
-use crate::pool::BackendMark;
+use crate::pool::{BackendMark, Candidate, Stake};
 use crate::route::{Context, Route, Status};
 
 /// Whose a request is.
@@ -33,23 +33,36 @@ impl Place {
     }
 }
 
-/// What a look-up needs to know of a request.
-#[derive(Clone, Copy)]
-pub(super) struct Asker<'a> {
-    pub(super) connection: &'a Connection,
-    /// It completes names without a domain.
-    pub(super) host: Option<&'a Host>,
-    pub(super) client: IpAddr,
-}
+impl Asked<'_> {
+    /// Where a request goes.
+    pub(super) async fn place(&self, who: &Who<'_>, record: &mut RequestRecord) -> Result<Place, Error> {
+        let place = self.look_up(who).await?;
+        match &place.whose {
+            Whose::Account(route) => record.account(&route.account),
+            Whose::Nobody => record.way(Way::None),
+        }
+        Ok(place)
+    }
 
-impl Asker<'_> {
-    /// Whose a request is that names somebody. Nobody has a name that no account has, and a locked account is treated
-    /// like none: that a name is known shows nowhere.
-    ///
-    /// # Errors
-    /// The account cannot be served now, or not from there.
+    /// The same, of which the record is not to tell.
+    pub(super) async fn look_up(&self, who: &Who<'_>) -> Result<Place, Error> {
+        match who {
+            Who::AccountId(name) | Who::Name(name) => self.account(name).await.map(Place::of),
+            Who::Cookie(sealed) => {
+                let opened = self.name().and_then(|host| self.connection.shared.route_cookies.open(host, sealed));
+                let Some(memory) = opened else { return Ok(Place::of(Whose::Nobody)) };
+                let whose = self.account(&memory.name).await?;
+                Ok(Place { whose, mark: Some(memory.backend) })
+            }
+            Who::Form(_) | Who::Nobody => Ok(Place::of(Whose::Nobody)),
+        }
+    }
+
+    /// Whose a name is. One that no account has is nobody's, and a locked account is treated like none: that a name is
+    /// known shows nowhere.
     pub(super) async fn account(&self, name: &Name) -> Result<Whose, Error> {
-        let context = Context { virtual_host: self.host.map(Host::as_str), local: self.connection.ends.local.ip() };
+        let virtual_host = self.name().map(Host::as_str);
+        let context = Context { virtual_host, local: self.connection.ends.local.ip() };
         let Some(route) = self.connection.shared.routes.find(name, &context).await? else { return Ok(Whose::Nobody) };
         match route.status {
             Status::Active => {}
@@ -60,6 +73,25 @@ impl Asker<'_> {
         if route.verify {
             return Ok(Whose::Nobody);
         }
-        if route.allows(self.client) { Ok(Whose::Account(route)) } else { Err(Error::AddressNotAllowed) }
+        if route.allows(self.origin.client) { Ok(Whose::Account(route)) } else { Err(Error::AddressNotAllowed) }
+    }
+
+    /// The host that was asked for.
+    pub(super) fn name(&self) -> Option<&Host> {
+        self.target.authority.as_ref().map(|authority| &authority.host)
+    }
+
+    /// The backends that may serve a request, in the order to try.
+    pub(super) async fn candidates(&self, place: &Place) -> Result<Vec<Candidate>, Error> {
+        let shared = &self.connection.shared;
+        if !shared.pools.await_first(self.connection.setup.config.timeouts.lookup).await {
+            return Err(Error::NoPool);
+        }
+        let before = place.mark;
+        let (home, stake) = match &place.whose {
+            Whose::Account(route) => (&*route.home, Stake::Account { account: &route.account, before }),
+            Whose::Nobody => (&*self.host.login, Stake::Client { address: self.origin.client, before }),
+        };
+        shared.pools.candidates(home, stake, self.host.service)
     }
 }
