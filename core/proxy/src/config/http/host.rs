@@ -112,7 +112,8 @@ pub(super) fn all(messages: &[wire::HttpHost], listeners: &[Arc<Listener>], faul
         let places = host.listeners.iter().map(|name| Some(Arc::clone(name)));
         let places: Vec<_> = if host.listeners.is_empty() { vec![None] } else { places.collect() };
         let names = host.names.iter().map(|name| Some(name.clone()));
-        let names: Vec<_> = if host.names.is_empty() { vec![None] } else { names.collect() };
+        // One whose names are all faulty has had its faults.
+        let names: Vec<_> = if message.names.is_empty() { vec![None] } else { names.collect() };
         for name in &names {
             for place in &places {
                 if !taken.insert((name.clone(), place.clone())) {
