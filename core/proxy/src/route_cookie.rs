@@ -15,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::HeaderValue;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use zproxy_protocol::Name;
 use zproxy_protocol::http::Host;
 use zproxy_protocol::http::cookies::ROUTE_COOKIE;
@@ -37,7 +38,7 @@ const SEALED: usize = ((PLAIN + AROUND) * 4).div_ceil(3);
 /// What a browser is made to remember.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Memory {
-    /// Who logged in, as typed.
+    /// Who logged in.
     pub name: Name,
     /// Which backend served the login.
     pub backend: BackendMark,
@@ -60,10 +61,13 @@ impl RouteCookies {
         Ok(())
     }
 
-    /// Resolves once control has given keys: before that a good cookie does not open either.
-    pub async fn told(&self) {
-        // The sender is ours: it does not go away before we do.
-        let _ = self.told.subscribe().wait_for(|told| *told).await;
+    /// Waits until there are keys: an edge that just started listens before control has sent them, and a good cookie
+    /// does not open then. Returns whether there are.
+    pub async fn await_first(&self, patience: Duration) -> bool {
+        if *self.told.borrow() {
+            return true;
+        }
+        timeout(patience, self.told.subscribe().wait_for(|told| *told)).await.is_ok_and(|told| told.is_ok())
     }
 
     /// A whole `Set-Cookie`. None: the name is too long, or there is no key.

@@ -49,7 +49,12 @@ impl Asked<'_> {
         match who {
             Who::AccountId(name) | Who::Name(name) => self.account(name).await.map(Place::of),
             Who::Cookie(sealed) => {
-                let opened = self.name().and_then(|host| self.connection.shared.route_cookies.open(host, sealed));
+                let cookies = &self.connection.shared.route_cookies;
+                // A good cookie that does not open yet would take its browser to a server that ends its session.
+                if !cookies.await_first(self.connection.setup.config.timeouts.lookup).await {
+                    return Err(Error::LookupTimeout);
+                }
+                let opened = self.name().and_then(|host| cookies.open(host, sealed));
                 let Some(memory) = opened else { return Ok(Place::of(Whose::Nobody)) };
                 let whose = self.account(&memory.name).await?;
                 Ok(Place { whose, mark: Some(memory.backend) })

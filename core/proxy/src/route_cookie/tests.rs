@@ -130,9 +130,10 @@ async fn before_control_has_spoken_there_are_no_cookies() {
     let value = sealed(&cookies(), "siti@tgg.net.id");
     assert_eq!(silent.open_at(&host, value.as_bytes(), NOW), None);
     assert!(silent.take(message([], None)).is_err());
-    assert!(!*silent.told.borrow());
-    silent.take(message([0], Some(1000))).unwrap();
-    silent.told().await;
+    assert!(!silent.await_first(Duration::from_millis(1)).await, "there are none yet");
+    let come = async { silent.take(message([0], Some(1000))).unwrap() };
+    let (there, ()) = tokio::join!(silent.await_first(Duration::from_secs(60)), come);
+    assert!(there && silent.await_first(Duration::ZERO).await);
     assert_eq!(silent.open_at(&host, value.as_bytes(), NOW), Some(memory("siti@tgg.net.id")));
 }
 

@@ -54,8 +54,9 @@ async fn a_cookie_of_one_edge_opens_at_another_once_both_have_the_keys_of_contro
     for control in &mut controls {
         control.watch().await.say(keys(Update::CookieKeys, vec![2; 32])).await;
     }
-    one.told().await;
-    other.told().await;
+    for cookies in [one, other] {
+        assert!(cookies.await_first(Duration::from_secs(60)).await);
+    }
     let cookie = one.seal(&host, &memory).unwrap();
     let (value, _) = cookie.to_str().unwrap().split_once(';').unwrap();
     assert_eq!(other.open(&host, value.strip_prefix("__Host-zproxy=").unwrap().as_bytes()), Some(memory));
