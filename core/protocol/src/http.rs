@@ -1,9 +1,11 @@
 //! HTTP as values: who asks, what may be asked, and what of it goes on to whom.
 //!
 //! [`target`] judges a request, [`identify`](fn@identify) says whose it is, [`forward`] makes it the backend's and the
-//! answer the client's, [`forms`] learns from a login. Bytes and header values in, values out: connections, framing and
-//! the key of the route cookie are the edge's business, and what a token proves is the backend's.
+//! answer the client's, [`forms`] learns from a login, [`autoconfig`] reads for whom mail programs ask. Bytes and
+//! header values in, values out: connections, framing and the key of the route cookie are the edge's business, and what
+//! a token proves is the backend's.
 
+pub mod autoconfig;
 pub mod cookies;
 pub mod forms;
 pub mod forward;

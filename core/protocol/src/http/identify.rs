@@ -221,7 +221,7 @@ fn only(query: &str, name: &str) -> Option<Vec<u8>> {
     percent::decode(value).filter(|_| found.next().is_none())
 }
 
-fn parameters(query: &str) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn parameters(query: &str) -> impl Iterator<Item = (&[u8], &[u8])> {
     query.as_bytes().split(|&octet| octet == b'&').map(|pair| {
         let (name, value) = split_once(pair, b'=');
         (name, value.unwrap_or_default())
