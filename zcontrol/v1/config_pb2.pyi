@@ -2092,15 +2092,16 @@ class Http(_message.Message):
 
     @_builtins.property
     def acme(self) -> Global___Acme:
-        """Answers of ACME's HTTP-01 (RFC 8555, section 8.3) at `/.well-known/acme-challenge/`; unset: such requests are like
-        all others.
+        """Answers of ACME's HTTP-01 (RFC 8555, section 8.3) at `/.well-known/acme-challenge/`, whatever host is asked and with
+        TLS or without; unset: such requests are like all others.
         """
 
     @_builtins.property
     def autoconfig(self) -> Global___Autoconfig:
-        """Tells mail programs our servers, by `/.well-known/autoconfig/mail/config-v1.1.xml` (and `/mail/config-v1.1.xml`),
-        Outlook's `/autodiscover/autodiscover.xml`, and Apple's `/email.mobileconfig`. Unset: such requests are like all
-        others.
+        """Tells mail programs our servers, whatever host they ask: Thunderbird and others by
+        `/.well-known/autoconfig/mail/config-v1.1.xml` and `/mail/config-v1.1.xml`, Outlook by
+        `/autodiscover/autodiscover.xml`, Apple's by `/email.mobileconfig?email=ADDRESS`. Asked without TLS they are sent on
+        to `autoconfig.host`. Unset: such requests are like all others.
         """
 
     def __init__(
@@ -2163,7 +2164,9 @@ class Acme(_message.Message):
     DIRECTORY_FIELD_NUMBER: _builtins.int
     BACKEND_FIELD_NUMBER: _builtins.int
     directory: _builtins.str
-    """A directory with a file a token."""
+    """A directory with a file a token, as the ACME client writes them (certbot: `--webroot` writes to
+    `.well-known/acme-challenge` in what it is told). No symbolic links, and at most 16 KiB each.
+    """
     backend: _builtins.str
     """The backend or group that such requests go to."""
     def __init__(
@@ -2184,7 +2187,9 @@ Global___Acme: _TypeAlias = Acme  # noqa: Y015
 
 @_typing.final
 class Autoconfig(_message.Message):
-    """What mail programs are told. Servers are this edge's listeners that are not on loopback, by their ports."""
+    """What mail programs are told. Servers are this edge's imap, pop3 and submission listeners that speak TLS and are not on
+    loopback, by their ports. No account is looked up: nobody learns here which addresses there are.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2212,13 +2217,24 @@ class Autoconfig(_message.Message):
     HOST_FIELD_NUMBER: _builtins.int
     DOMAINS_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
+    DAV_FIELD_NUMBER: _builtins.int
+    ACTIVE_SYNC_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The provider's name, as programs show it. Required."""
     host: _builtins.str
     """The host name to be told; empty: `hostname`."""
+    dav: _builtins.bool
+    """Apple's programs are told of calendars and address books too: the servers behind http listeners have CalDAV and
+    CardDAV, and lead there from `/.well-known/caldav` and `/.well-known/carddav` (RFC 6764). Needs an http listener with
+    TLS.
+    """
+    active_sync: _builtins.bool
+    """Phones and Outlook that ask for ActiveSync are led to `/Microsoft-Server-ActiveSync`: the servers behind http
+    listeners have it. Needs an http listener with TLS.
+    """
     @_builtins.property
     def domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Mail domains that it is told for; empty: any that is asked for."""
+        """Mail domains that it is told for, and nothing for others (404); empty: any that is asked for."""
 
     @_builtins.property
     def ports(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
@@ -2231,10 +2247,12 @@ class Autoconfig(_message.Message):
         host: _builtins.str = ...,
         domains: _abc.Iterable[_builtins.str] | None = ...,
         ports: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        dav: _builtins.bool = ...,
+        active_sync: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domains", b"domains", "host", b"host", "name", b"name", "ports", b"ports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_sync", b"active_sync", "dav", b"dav", "domains", b"domains", "host", b"host", "name", b"name", "ports", b"ports"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 
-pub use http::{Acme, Autoconfig, Http, HttpHost, HttpMode, Pages};
+pub use http::{Acme, Autoconfig, Http, HttpHost, HttpMode, MailServer, Pages};
 pub use listener::{ClientCertificates, ExternalIdentity, Listener, ListenerTls, TlsVersion};
 pub use master::{MasterUser, MasterUsers};
 pub use sasl::Sasl;

@@ -18,6 +18,7 @@ pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod objections;
+pub mod own_answers;
 pub mod pool;
 pub mod record;
 pub mod rotating_keys;

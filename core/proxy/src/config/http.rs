@@ -16,7 +16,7 @@ use super::settings::Networks;
 use super::{Faults, Listener, duration, invalid};
 use crate::wire;
 
-pub use autoconfig::Autoconfig;
+pub use autoconfig::{Autoconfig, MailServer};
 pub use host::{HttpHost, HttpMode};
 
 /// All that the section says.
@@ -105,9 +105,7 @@ impl Http {
             idle_time: duration("http.idle_time", message.idle_time.as_ref(), Duration::from_secs(4), faults),
             pages: pages(&message.pages.unwrap_or_default(), faults),
             acme: message.acme.and_then(|acme| self::acme(acme, faults)),
-            autoconfig: message
-                .autoconfig
-                .and_then(|autoconfig| Autoconfig::check(autoconfig, hostname, listeners, faults)),
+            autoconfig: message.autoconfig.map(|autoconfig| Autoconfig::check(autoconfig, hostname, listeners, faults)),
         }
     }
 }
@@ -159,7 +157,12 @@ fn pages(message: &wire::HttpPages, faults: &mut Faults) -> Pages {
 fn acme(message: wire::Acme, faults: &mut Faults) -> Option<Acme> {
     match message.from {
         Some(wire::acme::From::Directory(directory)) if !directory.is_empty() => {
-            Some(Acme::Directory(directory.into()))
+            let directory = PathBuf::from(directory);
+            if !directory.is_dir() {
+                let problem = format!("{}: there is no such directory: make it, or name another", directory.display());
+                faults.push(invalid("http.acme.directory", problem));
+            }
+            Some(Acme::Directory(directory))
         }
         Some(wire::acme::From::Backend(backend)) if !backend.is_empty() => Some(Acme::Backend(backend.into())),
         _ => {
