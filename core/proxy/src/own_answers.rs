@@ -87,7 +87,7 @@ impl<'a> Question<'a> {
         (is_outlook && self.method == Method::POST && self.elsewhere().is_none()).then_some(MAX_BODY)
     }
 
-    /// The answer. `body` is what [`needs_body`](Self::needs_body) asked for, and empty where it was longer.
+    /// The answer. `body` is what [`needs_body`](Self::needs_body) asked for.
     pub async fn answer(&self, body: &[u8]) -> Response<Bytes> {
         let answer = match &self.about {
             _ if !self.allowed().contains(&self.method) => Err(Denied::Method),

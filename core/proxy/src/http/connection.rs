@@ -21,6 +21,7 @@ use super::exchange;
 use super::kept::Line;
 use super::paced::Paced;
 use super::pulse::{Expired, Pulse};
+use super::upload;
 use crate::Error;
 use crate::accept::Ends;
 use crate::config::{HttpTimeouts, ListenerTls};
@@ -78,6 +79,13 @@ impl Connection {
     /// The id of the next request.
     pub(super) fn next_request(&self) -> String {
         format!("{}-{}", self.id, self.requests.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Bounds of the bodies that clients send.
+    pub(super) fn upload_terms(&self) -> upload::Terms {
+        let config = &self.setup.config;
+        let timeouts = &config.timeouts.http;
+        upload::Terms { most: config.http.max_body, stall: timeouts.stall, whole: timeouts.body }
     }
 
     /// Counts a request that its client broke off. Whoever does little else makes us ask backends for nothing

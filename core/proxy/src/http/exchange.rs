@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use zproxy_protocol::http::forward::{self, Hops, Origin};
@@ -22,6 +23,7 @@ use super::whose::{Place, Whose};
 use super::{failure, redirect, websocket};
 use crate::Error;
 use crate::config::{HttpHost, HttpMode};
+use crate::own_answers::Question;
 
 /// What is known of a request when its head was judged.
 pub(super) struct Asked<'a> {
@@ -48,17 +50,20 @@ pub(super) async fn serve(connection: Rc<Connection>, request: Request<Incoming>
     let version = head.version;
     let id = request_id(&connection, &head);
     let mut record = RequestRecord::begin(Rc::clone(&connection), &head, id.clone());
-    let judged = Asked::judge(&connection, &head, id, &mut record);
-    let answered = match &judged {
-        Ok(asked) => match asked.own(&head) {
+    let judged = Judged::of(&connection, &head, &mut record);
+    let question = judged.as_ref().ok().and_then(|judged| judged.question(&connection, &head));
+    let asked = judged.and_then(|judged| Asked::of(judged, &connection, &head, id));
+    let answered = match (question, &asked) {
+        (Some(question), _) => answer_ourselves(&question, &connection, body, &mut record).await,
+        (None, Ok(asked)) => match asked.own(&head) {
             Some(response) => Ok(Outcome::Own(response)),
             None => asked.pass_on(&mut head, body, &mut record).await,
         },
-        Err(error) => Err(error.clone()),
+        (None, Err(error)) => Err(error.clone()),
     };
     match answered {
         Ok(Outcome::Own(mut response)) => {
-            dress(&judged, &mut response);
+            dress(&asked, &mut response);
             answer::own(response, record)
         }
         Ok(Outcome::Backend(response, used, pause)) => answer::of_backend(response, used, pause, record),
@@ -69,7 +74,7 @@ pub(super) async fn serve(connection: Rc<Connection>, request: Request<Incoming>
         }
         Err(error) => {
             let mut response = failure::response(&error, &connection.setup.config.http.pages, version);
-            dress(&judged, &mut response);
+            dress(&asked, &mut response);
             record.failed(error);
             answer::own(response, record)
         }
@@ -77,8 +82,8 @@ pub(super) async fn serve(connection: Rc<Connection>, request: Request<Incoming>
 }
 
 /// RFC 6797, section 7.2: whatever is answered by TLS says so.
-fn dress(judged: &Result<Asked<'_>, Error>, response: &mut Response<Bytes>) {
-    if let Ok(Asked { host, origin: Origin { https: true, .. }, .. }) = judged
+fn dress(asked: &Result<Asked<'_>, Error>, response: &mut Response<Bytes>) {
+    if let Ok(Asked { host, origin: Origin { https: true, .. }, .. }) = asked
         && let Some(hsts) = &host.answers.hsts
     {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -93,14 +98,28 @@ fn request_id(connection: &Connection, head: &Parts) -> HeaderValue {
     given.or(new).unwrap_or(HeaderValue::from_static("-"))
 }
 
-impl<'a> Asked<'a> {
-    /// Judges the head of a request, and finds the host it is for.
-    fn judge(
-        connection: &'a Rc<Connection>,
-        head: &Parts,
-        id: HeaderValue,
-        record: &mut RequestRecord,
-    ) -> Result<Self, Error> {
+/// Answers what is asked of the edge itself.
+async fn answer_ourselves(
+    question: &Question<'_>,
+    connection: &Connection,
+    body: Incoming,
+    record: &mut RequestRecord,
+) -> Result<Outcome, Error> {
+    let Some(most) = question.needs_body() else { return Ok(Outcome::Own(question.answer(b"").await)) };
+    let terms = upload::Terms { most: Some(most as u64), ..connection.upload_terms() };
+    let (body, seen) = Upload::new(body, terms);
+    record.upload(&seen);
+    Ok(Outcome::Own(question.answer(&body.collect().await?.to_bytes()).await))
+}
+
+/// What the head of a request says, whatever host it is for.
+struct Judged {
+    target: Target,
+    origin: Origin,
+}
+
+impl Judged {
+    fn of(connection: &Connection, head: &Parts, record: &mut RequestRecord) -> Result<Self, Error> {
         let config = &connection.setup.config.http;
         let listener = &connection.listening.listener.name;
         let protocol = head.extensions.get::<Protocol>().map(Protocol::as_str);
@@ -114,7 +133,23 @@ impl<'a> Asked<'a> {
         };
         let origin = forward::origin(&head.headers, connection.ends.client.ip(), connection.tls.is_some(), &hops);
         record.host(name.map(ToString::to_string), origin.client);
-        let host = config.host(name, listener).cloned().ok_or(Error::Misdirected)?;
+        Ok(Self { target, origin })
+    }
+
+    /// What of it the edge itself is asked, and no host of it.
+    fn question<'a>(&self, connection: &'a Connection, head: &Parts) -> Option<Question<'a>> {
+        let config = &connection.setup.config.http;
+        Question::of(head, self.origin.https, config).filter(|_| self.target.kind == Kind::Exchange)
+    }
+}
+
+impl<'a> Asked<'a> {
+    /// Finds the host that a request is for.
+    fn of(judged: Judged, connection: &'a Rc<Connection>, head: &Parts, id: HeaderValue) -> Result<Self, Error> {
+        let Judged { target, origin } = judged;
+        let config = &connection.setup.config.http;
+        let name = target.authority.as_ref().map(|authority| &authority.host);
+        let host = config.host(name, &connection.listening.listener.name).cloned().ok_or(Error::Misdirected)?;
         if !host.allowed_from.is_empty() && !host.allowed_from.contain(origin.client) {
             return Err(Error::NotServed);
         }
@@ -169,15 +204,9 @@ impl<'a> Asked<'a> {
         let body = match self.target.kind {
             // What an extended CONNECT has for a body is the WebSocket's.
             Kind::WebSocket => (Upload::Whole(None), Rc::default()),
-            _ => Upload::new(body, self.upload_terms()),
+            _ => Upload::new(body, self.connection.upload_terms()),
         };
         record.upload(&body.1);
         self.ask(head, body, &candidates, self.patience(waits), record).await
-    }
-
-    pub(super) fn upload_terms(&self) -> upload::Terms {
-        let config = &self.connection.setup.config;
-        let timeouts = &config.timeouts.http;
-        upload::Terms { most: config.http.max_body, stall: timeouts.stall, whole: timeouts.body }
     }
 }

@@ -49,7 +49,7 @@ impl Asked<'_> {
         body: Incoming,
         record: &mut RequestRecord,
     ) -> Result<Outcome, Error> {
-        let (upload, seen) = Upload::new(body, self.upload_terms());
+        let (upload, seen) = Upload::new(body, self.connection.upload_terms());
         record.upload(&seen);
         let body = match read(upload, &seen).await? {
             Read::Whole(body) => body,
