@@ -190,7 +190,7 @@ impl<'a> Question<'a> {
 
 impl<'a> About<'a> {
     fn of(path: &str, config: &'a Http) -> Option<Self> {
-        if let (Some(Acme::Directory(directory)), Some(token)) = (&config.acme, path.strip_prefix(acme::PREFIX)) {
+        if let (Some(Acme::Directory(directory)), Some(token)) = (&config.acme, path.strip_prefix(Acme::PATH)) {
             return Some(Self::Acme(directory, token.to_owned()));
         }
         let autoconfig = config.autoconfig.as_ref()?;

@@ -62,12 +62,17 @@ pub struct Pages {
 }
 
 /// Who answers ACME's HTTP-01.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Acme {
-    /// The backend or group of this name.
-    Backend(Arc<str>),
+    /// A backend or group, for whatever name, with TLS or without.
+    Backend(Arc<HttpHost>),
     /// A file a token.
     Directory(PathBuf),
+}
+
+impl Acme {
+    /// Where the tokens are (RFC 8555, section 8.3).
+    pub const PATH: &str = "/.well-known/acme-challenge/";
 }
 
 /// Nobody sends more but by mistake, and it is memory that every client may ask for.
@@ -111,6 +116,15 @@ impl Http {
 }
 
 impl Http {
+    /// The host that serves a path whatever name is asked; none: the name's.
+    #[must_use]
+    pub fn host_of_path(&self, path: &str) -> Option<&Arc<HttpHost>> {
+        match &self.acme {
+            Some(Acme::Backend(host)) if path.starts_with(Acme::PATH) => Some(host),
+            _ => None,
+        }
+    }
+
     /// The host that serves a name at a listener; none: nobody does.
     #[must_use]
     pub fn host(&self, name: Option<&Host>, listener: &str) -> Option<&Arc<HttpHost>> {
@@ -164,7 +178,9 @@ fn acme(message: wire::Acme, faults: &mut Faults) -> Option<Acme> {
             }
             Some(Acme::Directory(directory))
         }
-        Some(wire::acme::From::Backend(backend)) if !backend.is_empty() => Some(Acme::Backend(backend.into())),
+        Some(wire::acme::From::Backend(backend)) if !backend.is_empty() => {
+            Some(Acme::Backend(Arc::new(host::of_acme(&backend))))
+        }
         _ => {
             let problem = "says neither directory nor backend: name the directory that your ACME client writes to";
             faults.push(invalid("http.acme", problem.into()));

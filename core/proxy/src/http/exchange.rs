@@ -149,7 +149,9 @@ impl<'a> Asked<'a> {
         let Judged { target, origin } = judged;
         let config = &connection.setup.config.http;
         let name = target.authority.as_ref().map(|authority| &authority.host);
-        let host = config.host(name, &connection.listening.listener.name).cloned().ok_or(Error::Misdirected)?;
+        let host = config.host_of_path(head.uri.path());
+        let host = host.or_else(|| config.host(name, &connection.listening.listener.name));
+        let host = host.cloned().ok_or(Error::Misdirected)?;
         if !host.allowed_from.is_empty() && !host.allowed_from.contain(origin.client) {
             return Err(Error::NotServed);
         }

@@ -9,8 +9,6 @@ use tokio::sync::Semaphore;
 
 use super::Told;
 
-/// Where the tokens are.
-pub(super) const PREFIX: &str = "/.well-known/acme-challenge/";
 /// Octets of a token. Authorities' own have 43.
 const MAX_TOKEN: usize = 128;
 /// Octets of a file: a token, a dot and a hash have some 90.
@@ -25,8 +23,13 @@ pub(super) async fn answer(directory: &Path, token: &str) -> Option<Told> {
         return None;
     }
     let file = directory.join(token);
-    let _place = READING.acquire().await.ok()?;
-    let body = tokio::task::spawn_blocking(move || read(&file)).await.ok()??;
+    let place = READING.acquire().await.ok()?;
+    let reading = tokio::task::spawn_blocking(move || {
+        // Held by the thread: a client may leave before the disk has answered.
+        let _place = place;
+        read(&file)
+    });
+    let body = reading.await.ok()??;
     Some(Told { media_type: "application/octet-stream", body: body.into(), file: None })
 }
 

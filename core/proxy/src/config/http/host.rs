@@ -130,6 +130,26 @@ pub(super) fn all(messages: &[wire::HttpHost], listeners: &[Arc<Listener>], faul
     all
 }
 
+/// The host of ACME's challenges where one backend or group answers them.
+pub(super) fn of_acme(backend: &str) -> HttpHost {
+    let off = Some(false);
+    let recognise = wire::Recognise {
+        path: off,
+        active_sync: off,
+        zimbra: off,
+        basic: off,
+        route_cookie: off,
+        ..wire::Recognise::default()
+    };
+    let message = wire::HttpHost {
+        mode: wire::HttpMode::Both.into(),
+        login: backend.to_owned(),
+        recognise: Some(recognise),
+        ..wire::HttpHost::default()
+    };
+    one(&message, &|field| format!("http.acme.{field}"), &mut Faults::new())
+}
+
 fn one(message: &wire::HttpHost, key: &dyn Fn(&str) -> String, faults: &mut Faults) -> HttpHost {
     let mut names = Vec::with_capacity(message.names.len());
     for (index, text) in message.names.iter().enumerate() {
