@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zcontrol.demo.accounts import ACCOUNTS, HOSTNAME, PASSWORD
 from zcontrol.demo.dovecot import PORTS
 from zcontrol.demo.stage import NEWCOMER
+from zcontrol.demo.webmail import PORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,12 +37,15 @@ def guide(stage: Stage, addresses: Mapping[str, str], program: str) -> str:
         read_siti=curl("INBOX;MAILINDEX=1", "imaps", "siti@tgg.net.id"),
         read_sarbini=curl("INBOX;MAILINDEX=1", "imaps", "sarbini@gec-course.com"),
         read_bare=curl("1", "pop3s", "siti"),
+        browse_siti=curl("home/siti@tgg.net.id", "https", "siti@tgg.net.id"),
+        browse_budi=curl(f"home/{MOVED}", "https", MOVED),
+        webmail=f"https://localhost:{port['https']}/",
         starttls=f"openssl s_client -connect 127.0.0.1:{port['imap']} -starttls imap -servername {HOSTNAME} "
         f"-CAfile {trusted} -brief </dev/null",
         pool_list=f"{zproxy} pool list",
         explain=f"{zproxy} route explain {MOVED}",
         pool_add=f"{zproxy} pool add {NEWCOMER} --host {newcomer.address} "
-        f"--imap {PORTS['imap']} --pop3 {PORTS['pop3']} --forward id --forward xclient",
+        f"--imap {PORTS['imap']} --pop3 {PORTS['pop3']} --http {PORT} --forward id --forward xclient",
         move=f"sed -i 's/^{MOVED},.*/{MOVED},{NEWCOMER}/' {stage.accounts_file.name}",
         read_budi=curl("INBOX;MAILINDEX=1", "imaps", MOVED),
         records=f"cat {stage.records_file.name}",
@@ -70,6 +74,12 @@ Read mail by IMAPS. One host name, two servers: the message says on which one th
 
 By POP3S, with a name that lacks its domain: the host name asked for supplies it.
     {read_bare}
+
+By HTTPS: a request goes to the server of the user it names. Both webmails are in a browser too, at one address,
+{webmail} (the certificate is nobody's it knows); whoever logs in lands on his own server, though
+mbox-1 made the form.
+    {browse_siti}
+    {browse_budi}
 
 STARTTLS, and the certificate.
     {starttls}

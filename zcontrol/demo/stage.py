@@ -1,4 +1,4 @@
-"""The demo's stage in one directory: three mailbox servers, accounts, certificate and config file.
+"""The demo's stage in one directory: three mailbox servers, each with a webmail, accounts, certificate, config file.
 
 mbox-3 runs, but the pool does not know it: adding it is part of the demo. Every account has a mailbox there.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from zcontrol.demo.accounts import ACCOUNTS, HOSTNAME, PASSWORD, welcome
 from zcontrol.demo.certificate import self_signed
 from zcontrol.demo.dovecot import PORTS, MailboxServer, Setting
+from zcontrol.demo.webmail import PORT, TOKEN, USER, Webmail
 from zcontrol.errors import ZproxyError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ LISTENERS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "imaps": (1993, "implicit"),
         "pop3": (1110, "starttls_optional"),
         "pop3s": (1995, "implicit"),
+        "https": (1443, "implicit"),
+        "http": (1080, "off"),
     }
 )
 """Port and TLS of each listener of the proxy."""
@@ -112,6 +115,7 @@ def set_up(ports: Ports) -> Iterator[Stage]:
             servers[name] = stack.enter_context(MailboxServer(_setting(stage, name, accounts)))
             for account in accounts:
                 servers[name].deliver(account, welcome(account, name))
+            stack.enter_context(Webmail(name, servers[name].address, PORTS["imap"]))
         stage.accounts_file.write_text(_accounts_csv())
         stage.config_file.write_text(_config(stage))
         yield stage
@@ -141,13 +145,15 @@ def _config(stage: Stage) -> str:
             key_file=stage.key_file,
             records_file=stage.records_file,
             accounts_file=stage.accounts_file,
+            user=USER,
+            token=TOKEN,
         )
     ]
     for name, (_, tls) in LISTENERS.items():
         protocol = name.removesuffix("s")
         parts.append(LISTENER.format(name=name, protocol=protocol, port=stage.ports.of(name), tls=tls))
     parts.append("# These seed the pool; from then on `zproxy pool` changes it.\n")
-    parts += [BACKEND.format(name=name, host=stage.servers[name].address, **PORTS) for name in ACCOUNTS]
+    parts += [BACKEND.format(name=name, host=stage.servers[name].address, http=PORT, **PORTS) for name in ACCOUNTS]
     return "\n".join(parts)
 
 
@@ -176,6 +182,14 @@ domain = "tgg.net.id"
 [[names.virtual_hosts]]
 hosts = ["mail.gec-course.com"]
 domain = "gec-course.com"
+
+# Whatever host name is asked for. The login form says where its user lives, whichever server made it.
+[[http.hosts]]
+login_forms = [{{ path = "/", field = "{user}", hidden = ["{token}"] }}]
+
+# Where the form comes from.
+[defaults]
+http = "mbox-1"
 """
 
 LISTENER: Final = """\
@@ -198,4 +212,7 @@ forward = "id"
 [backends.endpoints.pop3]
 port = {pop3}
 forward = "xclient"
+
+[backends.endpoints.http]
+port = {http}
 """

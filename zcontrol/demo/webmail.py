@@ -1,0 +1,143 @@
+"""A webmail for the demo, one beside each mailbox server: its forms and sessions are its own, as real ones' are.
+
+It shows what lies in the inbox to whoever logs in by its form, or by Basic at `/home/USER`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import imaplib
+import secrets
+import threading
+from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Final, Self, final
+from urllib.parse import parse_qs
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+PORT: Final = 10080
+COOKIE: Final = "session"
+TOKEN: Final = "token"  # noqa: S105 - the name of a field
+USER: Final = "user"
+LONGEST_FORM: Final = 4096
+
+
+@final
+class Webmail:
+    """One running webmail; a context manager that stops it."""
+
+    def __init__(self, server: str, address: str, imap_port: int) -> None:
+        self.server: Final = server
+        self.imap: Final = (address, imap_port)
+        self.tokens: Final[dict[str, str]] = {}
+        """Of each session, what its form must carry."""
+        self.inboxes: Final[dict[str, str]] = {}
+        """Of each session whose user has logged in, what it shows."""
+        self._http = ThreadingHTTPServer((address, PORT), lambda *called: Handler(self, *called))
+        self._http.daemon_threads = True
+
+    def __enter__(self) -> Self:
+        """Serve, in threads of its own."""
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop."""
+        self._http.shutdown()
+        self._http.server_close()
+
+    def inbox(self, user: str, password: str) -> str | None:
+        """Return the inbox as text; None: it does not open."""
+        try:
+            with imaplib.IMAP4(*self.imap) as imap:
+                imap.login(user, password)
+                count = int((imap.select("INBOX", readonly=True)[1][0] or b"0").decode())
+                texts = [imap.fetch(str(number + 1), "(BODY.PEEK[TEXT])")[1][0] for number in range(count)]
+        except imaplib.IMAP4.error:
+            return None
+        shown = [text[1].decode("ascii", "replace") for text in texts if isinstance(text, tuple)]
+        return f"{self.server}, inbox of {user}\n\n" + "\n".join(shown)
+
+
+@final
+class Handler(BaseHTTPRequestHandler):
+    """One connection, from the proxy."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, webmail: Webmail, *called: object) -> None:
+        self.webmail = webmail
+        super().__init__(*called)  # type: ignore[arg-type] # as socketserver calls it
+
+    def do_GET(self) -> None:
+        """Show the inbox, or the form by which it opens."""
+        if self.path.startswith("/home/"):
+            inbox = self._by_basic()
+            if inbox is None:
+                self._say(HTTPStatus.UNAUTHORIZED, "", ("WWW-Authenticate", 'Basic realm="mail"'))
+            else:
+                self._say(HTTPStatus.OK, inbox, kind="text/plain")
+        elif shown := self.webmail.inboxes.get(self._session()):
+            self._say(HTTPStatus.OK, f"<pre>{html.escape(shown)}</pre>")
+        else:
+            self._show_form()
+
+    def do_POST(self) -> None:
+        """Log in, by a form of this server and no other."""
+        length = int(self.headers.get("Content-Length") or 0)
+        form = parse_qs(self.rfile.read(min(length, LONGEST_FORM)).decode("utf-8", "replace"))
+        user, password, token = (form.get(name, [""])[0] for name in (USER, "password", TOKEN))
+        session = self._session()
+        if not token or token != self.webmail.tokens.get(session):
+            self._say(HTTPStatus.FORBIDDEN, f"<p>This form is not of {self.webmail.server}.")
+        elif (inbox := self.webmail.inbox(user, password)) is None:
+            self._say(HTTPStatus.UNAUTHORIZED, "<p>Wrong name or password. <a href=/>Again</a>")
+        else:
+            self.webmail.inboxes[session] = inbox
+            self._say(HTTPStatus.SEE_OTHER, "", ("Location", "/"))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as http.server calls it
+        """Say nothing: the proxy's records tell more."""
+
+    def _show_form(self) -> None:
+        session, token = secrets.token_urlsafe(), secrets.token_urlsafe()
+        self.webmail.tokens[session] = token
+        cookie = f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax"
+        self._say(HTTPStatus.OK, FORM.format(server=self.webmail.server, token=token), ("Set-Cookie", cookie))
+
+    def _session(self) -> str:
+        try:
+            cookie = SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
+        except CookieError:
+            return ""
+        return cookie.value if cookie else ""
+
+    def _by_basic(self) -> str | None:
+        try:
+            said = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        user, _, password = said.partition(":")
+        return self.webmail.inbox(user, password) if user and password else None
+
+    def _say(self, status: HTTPStatus, text: str, *fields: tuple[str, str], kind: str = "text/html") -> None:
+        body = text.encode()
+        self.send_response(status)
+        for name, value in (("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body))), *fields):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+FORM: Final = """\
+<!doctype html><title>Webmail</title>
+<p>This form is of {server}.
+<form method=post><input type=hidden name=token value="{token}">
+<p><input name=user placeholder="siti@tgg.net.id"> <input name=password type=password placeholder="demo">
+<button>Log in</button></form>
+"""
