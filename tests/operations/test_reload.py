@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from servers.clients import WAYS, Visitor
-from servers.waiting import until
+from servers.waiting import accepts, until
 from servers.zproxy import HOMES, Zproxy, listener, two_mailboxes
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def test_a_listener_comes_and_another_goes_and_its_sessions_stay(zproxy: Zproxy,
         staying = [one for one in zproxy.config["listeners"] if one["name"] != "imaps"]
         zproxy.config["listeners"] = [*staying, listener("late", "imap", "implicit", address=f"127.0.0.1:{port}")]
         zproxy.reload()
-        until(lambda: _accepts(("127.0.0.1", port)))
-        until(lambda: not _accepts(zproxy.listeners["imaps"]))
+        until(lambda: accepts("127.0.0.1", port))
+        until(lambda: not accepts(*zproxy.listeners["imaps"]))
         assert client.select(readonly=True) == ("OK", [b"1"])
 
 
@@ -53,8 +53,8 @@ def test_a_listener_is_renamed_and_widened_on_the_port_it_has(zproxy: Zproxy, vi
         moving = listener(name, "imap", "implicit", address=f"{address}:{port}")
         zproxy.config["listeners"] = [*others, moving]
         zproxy.reload()
-        until(lambda: _accepts(("127.0.0.1", port)))
-    until(lambda: _accepts(("127.9.9.9", port)))
+        until(lambda: accepts("127.0.0.1", port))
+    until(lambda: accepts("127.9.9.9", port))
     visitor.read_first(WAYS["IMAP"], BUDI)
 
 
@@ -101,11 +101,3 @@ def _login_refused(visitor: Visitor) -> bool:
         except client.error:
             return True
     return False
-
-
-def _accepts(address: tuple[str, int]) -> bool:
-    try:
-        with socket.create_connection(address, timeout=5):
-            return True
-    except ConnectionRefusedError:
-        return False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from servers.pausing import pause, resume
-from servers.waiting import until
+from servers.waiting import accepts, until
 from zcontrol.demo.loopback import own_address
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Memcached:
 
     def start(self) -> None:
         self._process = subprocess.Popen([*COMMAND, "-l", self.host], stderr=subprocess.DEVNULL)
-        until(self._accepts)
+        until(lambda: accepts(self.host, PORT))
 
     def stop(self) -> None:
         if self._process:
@@ -78,13 +78,6 @@ class Memcached:
     def _value(self, key: bytes) -> bytes:
         header, _, rest = self.command(b"get %s\r\n" % key, b"END\r\n").partition(b"\r\n")
         return rest[: int(header.split()[3])]
-
-    def _accepts(self) -> bool:
-        try:
-            socket.create_connection((self.host, PORT), timeout=1).close()
-        except OSError:
-            return False
-        return True
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from servers.waiting import until
+from servers.process import running
+from servers.waiting import accepts, until
 from zcontrol.demo.loopback import own_address
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PORTS: Final = {"imap": 10143, "pop3": 10110, "smtp": 10025, "smtp_xclient": 10026}
-STOP_SECONDS = 20
 
 
 class Nginx:
@@ -31,20 +29,9 @@ class Nginx:
     @contextmanager
     def running(self) -> Iterator[None]:
         command = [NGINX, "-c", self._config, "-e", self.log_file]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-            try:
-                until(lambda: all(self._accepts(port) for port in PORTS.values()))
-                yield
-            finally:
-                process.terminate()
-                process.wait(STOP_SECONDS)
-
-    def _accepts(self, port: int) -> bool:
-        try:
-            socket.create_connection((self.address, port), timeout=1).close()
-        except OSError:
-            return False
-        return True
+        with running(*command, log=self.log_file):
+            until(lambda: all(accepts(self.address, port) for port in PORTS.values()))
+            yield
 
 
 @contextmanager

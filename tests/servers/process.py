@@ -1,11 +1,34 @@
-"""What the kernel knows of a process."""
+"""A process that lasts as long as a block, and what the kernel knows of one."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+STOP_SECONDS = 20
+
+
+@contextmanager
+def running(*command: str | Path, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Start a program that stays in the foreground, and give its id; what it says goes to the log."""
+    with (
+        log.open("ab") as said,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env={**os.environ, **(environment or {})}
+        ) as process,
+    ):
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
 
 
 def resident_bytes(pid: int) -> int:

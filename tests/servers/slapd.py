@@ -6,7 +6,6 @@ and the Zimbra preset read, with the syntax and matching that the real ones have
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from servers.pausing import pause, resume
-from servers.waiting import until
+from servers.waiting import accepts, until
 from zcontrol.demo.loopback import own_address
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Slapd:
         command = [SLAPD, "-d", "0", "-h", self._urls, "-f", str(self._config)]
         self._process = subprocess.Popen(command, stdout=log, stderr=log)
         log.close()
-        until(lambda: _accepts(self.address, LDAP_PORT))
+        until(lambda: accepts(self.address, LDAP_PORT))
 
     def pause(self) -> None:
         assert self._process
@@ -150,14 +149,6 @@ def zimbra_domain(name: str, **attributes: str | Sequence[str]) -> Entry:
 def zimbra_class(name: str, **attributes: str | Sequence[str]) -> Entry:
     """A class of service of the Zimbra preset; `default` is that of accounts which name none."""
     return f"cn={name},{BASE}", {"objectClass": "zimbraCOS", "cn": name, **attributes}
-
-
-def _accepts(address: str, port: int) -> bool:
-    try:
-        socket.create_connection((address, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def _ldif(name: str, attributes: Mapping[str, str | Sequence[str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,3 +37,12 @@ def settled(what: Callable[[], T], *, seconds: float = 10) -> T:
 
     until(unchanged, seconds=seconds)
     return last
+
+
+def accepts(address: str, port: int) -> bool:
+    """Tell whether a server takes connections."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
