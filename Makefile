@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test build lint fmt fuzz bench packages test-packages fuzz-packages
+.PHONY: help run test build lint fmt fuzz bench packages test-packages bench-packages fuzz-packages
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,6 +23,7 @@ TOOLS := $(shell command -v cc >/dev/null || echo gcc libc6-dev) \
 RUN_PACKAGES := $(TOOLS) dovecot-imapd dovecot-pop3d
 TEST_PACKAGES := $(RUN_PACKAGES) curl dovecot-lmtpd dovecot-managesieved dovecot-sieve fetchmail isync ldap-utils \
     libnet-ssleay-perl libnginx-mod-mail memcached msmtp offlineimap3 openssl postfix sieve-connect slapd swaks
+BENCH_PACKAGES := $(TEST_PACKAGES) nghttp2-client wrk
 FUZZ_PACKAGES := $(TOOLS) $(shell command -v c++ >/dev/null || echo g++)
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core protos -path core/fuzz -prune -o \
@@ -63,17 +64,21 @@ fuzz: fuzz-packages .venv/.dev ## every parser against random bytes, FUZZ_SECOND
 	        -max_total_time=$(FUZZ_SECONDS) -dict=core/fuzz/dictionaries/$$target.dict || exit 1; \
 	done
 
-bench: test-packages build .venv/.dev ## the figures: routes in the edge, the control plane, verified logins, a login, an idle session
+bench: bench-packages build .venv/.dev ## the figures: routes, the control plane, verified logins, logins, HTTP beside nginx
 	cargo bench --locked --bench '*'
 	$(BIN)/python loadtests/bench_routes.py
 	$(BIN)/python loadtests/bench_verify.py
 	$(BIN)/python loadtests/bench_logins.py
+	$(BIN)/python loadtests/bench_http.py
 
 packages:
 	@sh .ci/apt $(RUN_PACKAGES)
 
 test-packages:
 	@sh .ci/apt $(TEST_PACKAGES)
+
+bench-packages:
+	@sh .ci/apt $(BENCH_PACKAGES)
 
 fuzz-packages:
 	@sh .ci/apt $(FUZZ_PACKAGES)

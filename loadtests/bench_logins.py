@@ -5,7 +5,6 @@ The backend is core/load's fake one and the clients are core/load's churn, so th
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 import tempfile
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from servers.certificates import Authority
 from servers.load import churn, fake_backend
+from servers.process import cpu_seconds, private_bytes
 from servers.zproxy import Zproxy, directory_file, listener
 from zcontrol.demo.accounts import HOSTNAME
 
@@ -69,12 +69,12 @@ def _measure(zproxy: Zproxy, authority: Authority, name: str) -> None:
         options |= {"tls_name": HOSTNAME, "ca_file": authority.ca_file}
     with churn(logins=WARM_UP, **options):
         pass
-    cpu = _cpu_seconds(zproxy)
+    cpu = cpu_seconds(zproxy.process.pid)
     with churn(logins=LOGINS, **options) as figures:
-        cpu = _cpu_seconds(zproxy) - cpu
-    memory = _private_bytes(zproxy)
+        cpu = cpu_seconds(zproxy.process.pid) - cpu
+    memory = private_bytes(zproxy.process.pid)
     with churn(logins=IDLE_SESSIONS, end="hold", **options) as held:
-        memory = _private_bytes(zproxy) - memory
+        memory = private_bytes(zproxy.process.pid) - memory
     errors = figures["errors"] | held["errors"]
     sys.stdout.write(
         f"{name:6} {cpu / LOGINS * 1e6:6.0f} µs CPU a login, {figures['logins_per_second']:6.0f} logins/s"
@@ -95,18 +95,6 @@ def _config(directory: Path, authority: Authority, backend: FakeBackend) -> Conf
         "directory": directory_file(directory / "accounts.csv", homes),
         "backends": [{"name": "fake", "host": "127.0.0.1", "endpoints": ports}],
     }
-
-
-def _cpu_seconds(zproxy: Zproxy) -> float:
-    """User and system time so far, of all threads."""
-    fields = Path(f"/proc/{zproxy.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _private_bytes(zproxy: Zproxy) -> int:
-    """Memory that nobody shares with it; the kernel's buffers are not in it."""
-    lines = Path(f"/proc/{zproxy.process.pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
 
 
 if __name__ == "__main__":

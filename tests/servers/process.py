@@ -46,3 +46,16 @@ def cpu_seconds(pid: int) -> float:
 def descriptors(pid: int) -> int:
     """Return how many files it has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def private_bytes(pid: int) -> int:
+    """Return the memory that nobody shares with it; the kernel's buffers are not in it."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
+
+
+def family(pid: int) -> list[int]:
+    """Return it and the processes that it and its own have started."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return [pid, *(one for child in children for one in family(child))]
