@@ -48,6 +48,8 @@ def test_sections_that_are_shown_have_no_fault(snippet: str, tmp_path: Path, aut
     config = REST | usual | given
     config["listeners"] = REST["listeners"] + given.get("listeners", [])
     (tmp_path / "names").mkdir()
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "unavailable.html").write_text("<p>Back soon")
     (tmp_path / "mail.tgg.net.id.pem").write_bytes(certificate.certificate_file.read_bytes())
     (tmp_path / "mail.tgg.net.id.key").write_bytes(certificate.key_file.read_bytes())
     (tmp_path / "clients-ca.pem").write_bytes(authority.ca_file.read_bytes())
