@@ -36,7 +36,7 @@ class Conversation:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection = connection
         self._unread = b""
-        self.heard = b""
+        self.heard = bytearray()
         """Every byte the proxy sent, of TLS what it said inside."""
         self.commands: list[bytes] = []
         """What the client said after its login, a line an item."""
@@ -60,10 +60,14 @@ class Conversation:
 
     def octets(self, count: int) -> bytes:
         """Return so many octets: a literal."""
-        while len(self._unread) < count and self._read():
-            pass
-        octets, self._unread = self._unread[:count], self._unread[count:]
-        return octets
+        parts = [self._unread]
+        missing = count - len(self._unread)
+        while missing > 0 and (got := self._receive()):
+            parts.append(got)
+            missing -= len(got)
+        whole = b"".join(parts)
+        self._unread = whole[count:]
+        return whole[:count]
 
     def through(self, end: bytes) -> bytes:
         """Return all up to that end, with it: a message. Less at the end of the connection."""
@@ -105,12 +109,16 @@ class Conversation:
         self._connection.close()
 
     def _read(self) -> bool:
+        got = self._receive()
+        self._unread += got
+        return bool(got)
+
+    def _receive(self) -> bytes:
         got = self._connection.recv(65536)
         if not got:
             self.ended.set()
         self.heard += got
-        self._unread += got
-        return bool(got)
+        return got
 
 
 class FakeBackend:

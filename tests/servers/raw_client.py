@@ -61,6 +61,24 @@ class RawClient:
     def lines(self, count: int) -> list[bytes]:
         return [self.line() for _ in range(count)]
 
+    def octets(self, count: int) -> bytes:
+        """Return so many octets; less at the end of the connection."""
+        parts = [self._unread]
+        missing = count - len(self._unread)
+        while missing > 0 and (got := self._receive()):
+            parts.append(got)
+            missing -= len(got)
+        whole = b"".join(parts)
+        self._unread = whole[count:]
+        return whole[:count]
+
+    def some(self) -> bytes:
+        """Return what there is or comes next; nothing at the end of the connection."""
+        if not self._unread:
+            self._read()
+        octets, self._unread = self._unread, b""
+        return octets
+
     def rest(self) -> bytes:
         """Return all that comes until the proxy closes."""
         parts = []
@@ -125,12 +143,15 @@ class RawClient:
         self._socket.close()
 
     def _read(self) -> bool:
-        try:
-            got = self._socket.recv(65536)
-        except ConnectionResetError:
-            got = b""
+        got = self._receive()
         self._unread += got
         return bool(got)
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(65536)
+        except ConnectionResetError:
+            return b""
 
 
 def plain(name: str, password: str, authzid: str = "") -> bytes:
