@@ -1,4 +1,5 @@
-//! A connection under hyper, which knows no patience: a write that nobody takes ends it.
+//! A connection under hyper, which knows no patience: a write that nobody takes ends it. Of a client's requests it sees
+//! nothing that hyper minds too little.
 
 use std::io;
 use std::pin::Pin;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+use zproxy_protocol::http::Watch;
 
 use super::pulse::Pulse;
 use crate::stream::Stream;
@@ -20,11 +22,13 @@ pub(super) struct Paced {
     patience: Option<Pin<Box<Sleep>>>,
     /// Told of what is read.
     pulse: Option<Arc<Pulse>>,
+    /// Looks at what is read of requests.
+    watch: Watch,
 }
 
 impl Paced {
     pub(super) fn new(stream: Stream, stall: Duration, pulse: Option<Arc<Pulse>>) -> Self {
-        Self { stream, stall, patience: None, pulse }
+        Self { stream, stall, patience: None, pulse, watch: Watch::default() }
     }
 
     /// The stream, for what hyper has no part in.
@@ -47,12 +51,18 @@ impl Paced {
 impl AsyncRead for Paced {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let paced = self.get_mut();
+        if paced.watch.is_spoilt() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut paced.stream).poll_read(cx, buf);
         if buf.filled().len() > before
             && let Some(pulse) = &paced.pulse
         {
             pulse.hear();
+            if pulse.hears_heads() {
+                paced.watch.look(&mut buf.filled_mut()[before..]);
+            }
         }
         polled
     }

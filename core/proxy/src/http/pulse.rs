@@ -1,6 +1,6 @@
 //! Signs of life of one connection, by which it is known when it has been idle for too long.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -15,8 +15,9 @@ pub(super) struct Pulse {
     quiet_since: AtomicU64,
     /// To the first octet since then; 0: there was none.
     heard: AtomicU64,
-    /// Octets between requests begin a head. In HTTP/2 they may be anything.
-    hears_heads: bool,
+    /// Octets are those of HTTP/1: between requests they begin a head. In HTTP/2, and in a WebSocket, they may be
+    /// anything.
+    hears_heads: AtomicBool,
 }
 
 /// Why a connection is to end.
@@ -35,15 +36,24 @@ impl Pulse {
             under_way: AtomicUsize::new(0),
             quiet_since: AtomicU64::new(0),
             heard: AtomicU64::new(0),
-            hears_heads,
+            hears_heads: AtomicBool::new(hears_heads),
         }
     }
 
     /// Something was read.
     pub(super) fn hear(&self) {
-        if self.hears_heads && self.under_way() == 0 && self.heard.load(Ordering::Relaxed) == 0 {
+        if self.hears_heads() && self.under_way() == 0 && self.heard.load(Ordering::Relaxed) == 0 {
             self.heard.store(self.now().max(1), Ordering::Relaxed);
         }
+    }
+
+    pub(super) fn hears_heads(&self) -> bool {
+        self.hears_heads.load(Ordering::Relaxed)
+    }
+
+    /// What comes now is not HTTP any more.
+    pub(super) fn upgrade(&self) {
+        self.hears_heads.store(false, Ordering::Relaxed);
     }
 
     /// A request begins.

@@ -80,6 +80,7 @@ impl Agreed {
 
     /// Moves octets in a task of its own, which outlives the connection as HTTP knew it.
     pub(super) fn go_on(self, connection: Rc<Connection>, record: RequestRecord) {
+        connection.pulse.upgrade();
         tokio::task::spawn_local(self.run(connection, record));
     }
 
