@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -64,12 +64,14 @@ pub(super) fn last(response: Response<Bytes>) -> Response<Answer> {
 
 /// A backend's.
 pub(super) fn of_backend(
-    response: Response<Incoming>,
+    mut response: Response<Incoming>,
     used: Used,
     pause: Duration,
     mut record: RequestRecord,
 ) -> Response<Answer> {
     record.answered(response.status());
+    // RFC 9110, section 2.5: the version is that of who speaks, and a backend's 1.0 would end the client's connection.
+    *response.version_mut() = Version::HTTP_11;
     response.map(|body| {
         let body_ended = body.is_end_stream();
         let download = Download { body, pause, silence: None, ended: body_ended, line: Some(used) };
