@@ -21,8 +21,10 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 TOOLS := $(shell command -v cc >/dev/null || echo gcc libc6-dev) \
     $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv)
 RUN_PACKAGES := $(TOOLS) dovecot-imapd dovecot-pop3d
-TEST_PACKAGES := $(RUN_PACKAGES) curl dovecot-lmtpd dovecot-managesieved dovecot-sieve fetchmail isync ldap-utils \
-    libnet-ssleay-perl libnginx-mod-mail memcached msmtp offlineimap3 openssl postfix sieve-connect slapd swaks
+TEST_PACKAGES := $(RUN_PACKAGES) $(shell command -v go >/dev/null || echo golang-go) \
+    chromium curl dovecot-lmtpd dovecot-managesieved dovecot-sieve fetchmail isync ldap-utils libnet-ssleay-perl \
+    libnginx-mod-mail libnss3-tools memcached msmtp offlineimap3 openssl php-fpm postfix roundcube-core \
+    roundcube-sqlite3 sieve-connect slapd swaks
 BENCH_PACKAGES := $(TEST_PACKAGES) nghttp2-client wrk
 FUZZ_PACKAGES := $(TOOLS) $(shell command -v c++ >/dev/null || echo g++)
 
@@ -35,7 +37,7 @@ help: ## this list
 run: packages .venv/.core ## a proxy before two real mailbox servers, on loopback; says what to try; Ctrl-C ends it
 	@$(BIN)/zproxy demo $(DEMO)
 
-test: test-packages build .venv/.dev ## every test: Rust, then Python against real slapd, memcached, Dovecot and Postfix
+test: test-packages build .venv/.dev $(BIN)/h2spec ## every test: Rust, then Python against real Dovecot, Postfix, Roundcube …
 	cargo test --locked --workspace
 	$(BIN)/pytest
 
@@ -97,6 +99,11 @@ fuzz-packages:
 
 .venv/.dev: .venv/.build
 	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+# Newer ones are no Go modules; go.mod pins what it needs as well.
+$(BIN)/h2spec: tests/web/h2spec/go.mod tests/web/h2spec/go.sum | test-packages .venv/.made
+	cd tests/web/h2spec && GOBIN=$(CURDIR)/$(BIN) go install github.com/summerwind/h2spec/cmd/h2spec
 	@touch $@
 
 .venv/.core: .venv/.build $(RUST_SOURCES)
