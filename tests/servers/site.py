@@ -48,6 +48,7 @@ class Site:
         host: Config | None = None,
         http: Config | None = None,
         endpoints: Config | None = None,
+        service: str = "http",
         **changes: object,
     ) -> None:
         self._running = ExitStack()
@@ -63,7 +64,7 @@ class Site:
             for name, endpoint in ENDPOINTS.items()
         }
         hosts = [{"names": [HOSTNAME], "login": "webs"} | (host or {})]
-        config = self._config(directory, endpoints or {}) | {"http": {"hosts": hosts} | (http or {})}
+        config = self._config(directory, endpoints or {}, service) | {"http": {"hosts": hosts} | (http or {})}
         self.zproxy = Zproxy(directory, config | changes)
 
     def __enter__(self) -> Self:
@@ -115,7 +116,7 @@ class Site:
     def _heard(self) -> int:
         return sum(len(one.heard) for backend in self.backends.values() for one in backend.conversations)
 
-    def _config(self, directory: Path, endpoints: Config) -> Config:
+    def _config(self, directory: Path, endpoints: Config, service: str) -> Config:
         certificate = self.authority.issue(HOSTNAME, "*.tgg.net.id")
         return {
             "listeners": [listener("https", "http", "implicit"), listener("http", "http", "off")],
@@ -130,7 +131,7 @@ class Site:
                     "name": name,
                     "group": "webs",
                     "host": self.backends[name].address,
-                    "endpoints": {"http": {"port": PORT} | endpoint | endpoints},
+                    "endpoints": {service: {"port": PORT} | endpoint | endpoints},
                 }
                 for name, endpoint in ENDPOINTS.items()
             ],
