@@ -159,6 +159,11 @@ fn nobody_is_tunnelled_but_websockets() {
 
     let connect = "CONNECT https://mail.tgg.net.id/ws";
     assert_eq!(kind(H2, connect, Some("websocket")), Ok(Kind::WebSocket));
+    assert_eq!(
+        kind(H2, &format!("{connect}\nContent-Length: 5"), Some("websocket")),
+        Err(Refused::AmbiguousLength),
+        "a backend would wait for five octets of the next request"
+    );
     assert_eq!(kind(H2, connect, Some("connect-udp")), Err(Refused::Protocol));
     assert_eq!(kind(H2, "CONNECT mail.tgg.net.id:25", None), Err(Refused::Connect));
     assert_eq!(kind(H1, "CONNECT mail.tgg.net.id:25\nHost: mail.tgg.net.id:25", None), Err(Refused::Connect));

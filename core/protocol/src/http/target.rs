@@ -34,7 +34,7 @@ pub enum Kind {
 /// Why a request may not go on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refused {
-    /// Two Content-Lengths, or one beside Transfer-Encoding (RFC 9112, section 6.3).
+    /// Two Content-Lengths, one beside Transfer-Encoding (RFC 9112, section 6.3), or one of what has no content.
     #[error("ambiguous length")]
     AmbiguousLength,
     /// Host, or the authority of the target, is no `host[:port]`.
@@ -135,7 +135,8 @@ fn check_fields(head: &Parts) -> Result<(), Refused> {
         }
     }
     let (lengths, codings) = (count(fields, &CONTENT_LENGTH), count(fields, &TRANSFER_ENCODING));
-    if lengths > 1 || (lengths > 0 && codings > 0) {
+    // What a CONNECT has is a tunnel's: a backend, asked by GET, would take the next request for its body.
+    if lengths > 1 || (lengths > 0 && (codings > 0 || head.method == Method::CONNECT)) {
         return Err(Refused::AmbiguousLength);
     }
     let chunked = |value: &http::HeaderValue| list::trim(value.as_bytes()).eq_ignore_ascii_case(b"chunked");
