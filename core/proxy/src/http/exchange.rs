@@ -205,7 +205,7 @@ impl<'a> Asked<'a> {
         record.routed();
         let body = match self.target.kind {
             // What an extended CONNECT has for a body is the WebSocket's.
-            Kind::WebSocket => (Upload::Whole(None), Rc::default()),
+            Kind::WebSocket => upload::nothing(),
             _ => Upload::new(body, self.connection.upload_terms()),
         };
         record.upload(&body.1);

@@ -19,7 +19,7 @@ use zproxy_protocol::http::{LoginForm, Way};
 use super::answer::Used;
 use super::exchange::{Asked, Outcome};
 use super::record::RequestRecord;
-use super::upload::{Seen, Upload};
+use super::upload::{self, Seen, Upload};
 use super::whose::{Place, Whose};
 use crate::Error;
 use crate::pool::{BackendMark, Candidate};
@@ -123,9 +123,7 @@ impl Asked<'_> {
         record: &mut RequestRecord,
     ) -> Result<Option<Renewed>, Error> {
         let Some(page) = page_head(form, head) else { return Ok(None) };
-        let nothing = (Upload::Whole(None), Rc::<Seen>::default());
-        nothing.1.end();
-        let (response, used) = self.call(page, nothing, candidates, self.patience(false), record).await?;
+        let (response, used) = self.call(page, upload::nothing(), candidates, self.patience(false), record).await?;
         if response.status() != StatusCode::OK {
             return Ok(None);
         }

@@ -55,6 +55,13 @@ pub(super) struct Seen {
     fault: RefCell<Option<Error>>,
 }
 
+/// No body, all of which has come: from now on a backend has its time to answer.
+pub(super) fn nothing() -> (Upload, Rc<Seen>) {
+    let seen = Rc::new(Seen::default());
+    seen.end();
+    (Upload::Whole(None), seen)
+}
+
 impl Seen {
     /// All of it has come.
     pub(super) fn end(&self) {
@@ -70,11 +77,10 @@ impl Seen {
 impl Upload {
     /// A body that may be none at all.
     pub(super) fn new(body: Incoming, terms: Terms) -> (Self, Rc<Seen>) {
-        let seen = Rc::new(Seen::default());
         if body.is_end_stream() {
-            seen.end();
-            return (Self::Whole(None), seen);
+            return nothing();
         }
+        let seen = Rc::new(Seen::default());
         let streamed = Streamed { body, terms, begun: None, silence: None, seen: Rc::clone(&seen) };
         (Self::Streamed(Box::new(streamed)), seen)
     }
