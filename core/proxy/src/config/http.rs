@@ -73,7 +73,17 @@ pub enum Acme {
 impl Acme {
     /// Where the tokens are (RFC 8555, section 8.3).
     pub const PATH: &str = "/.well-known/acme-challenge/";
+
+    /// Whether what stands behind the path may be a token: base64url, so that it leads nowhere else.
+    #[must_use]
+    pub fn is_token(text: &str) -> bool {
+        let is_octet = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
+        (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(is_octet)
+    }
 }
+
+/// Octets of a token. Authorities' own have 43.
+const MAX_TOKEN: usize = 128;
 
 /// Nobody sends more but by mistake, and it is memory that every client may ask for.
 const MAX_HEADER: u64 = 1 << 20;
@@ -116,11 +126,12 @@ impl Http {
 }
 
 impl Http {
-    /// The host that serves a path whatever name is asked; none: the name's.
+    /// The host that serves a path whatever name is asked; none: the name's. No other path of that backend is to be had
+    /// so, for whoever asks by this one is held to no host's rules.
     #[must_use]
     pub fn host_of_path(&self, path: &str) -> Option<&Arc<HttpHost>> {
         match &self.acme {
-            Some(Acme::Backend(host)) if path.starts_with(Acme::PATH) => Some(host),
+            Some(Acme::Backend(host)) if path.strip_prefix(Acme::PATH).is_some_and(Acme::is_token) => Some(host),
             _ => None,
         }
     }

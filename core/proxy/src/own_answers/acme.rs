@@ -8,9 +8,8 @@ use rustix::fs::{Mode, OFlags};
 use tokio::sync::Semaphore;
 
 use super::Told;
+use crate::config::Acme;
 
-/// Octets of a token. Authorities' own have 43.
-const MAX_TOKEN: usize = 128;
 /// Octets of a file: a token, a dot and a hash have some 90.
 const MAX_FILE: u64 = 16 << 10;
 /// Files that are read at once. Whoever asks for many keeps no more threads busy, whatever the disk does.
@@ -18,8 +17,7 @@ static READING: Semaphore = Semaphore::const_new(4);
 
 /// What the file says; none: there is none, or it is not one that an ACME client writes.
 pub(super) async fn answer(directory: &Path, token: &str) -> Option<Told> {
-    let is_token = token.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet));
-    if !is_token || !(1..=MAX_TOKEN).contains(&token.len()) {
+    if !Acme::is_token(token) {
         return None;
     }
     let file = directory.join(token);

@@ -86,3 +86,17 @@ fn a_directory_that_is_not_there_is_a_fault_of_the_config() {
     fs::create_dir(&directory.0).unwrap();
     assert!(faults.len() == 1 && faults[0].starts_with("http.acme.directory: "), "{faults:?}");
 }
+
+#[test]
+fn a_backend_that_answers_challenges_serves_no_other_path_to_all() {
+    let from = wire::acme::From::Backend("mbox-1".to_owned());
+    let http = wire::Http { acme: Some(wire::Acme { from: Some(from) }), ..wire::Http::default() };
+    let (config, faults) = checked(http, listeners());
+    assert_eq!(faults, [""; 0]);
+    let is_acmes = |name: &str| config.http.host_of_path(&format!("/.well-known/acme-challenge/{name}")).is_some();
+    assert!(is_acmes("A-z_09"));
+    for name in ["", "../../admin", "..", "%2e%2e/%2e%2e/admin", "x/../../admin", "x;y", "x/", "a.b", &"x".repeat(129)]
+    {
+        assert!(!is_acmes(name), "{name}");
+    }
+}
