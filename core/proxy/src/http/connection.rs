@@ -182,11 +182,8 @@ async fn serve(connection: &Rc<Connection>, stream: Stream) -> Result<(), Error>
         return drive(connection, timeouts, serving, |serving| serving.graceful_shutdown()).await;
     }
     let mut builder = http1::Builder::new();
-    builder
-        .half_close(true)
-        .max_header_size(config.max_header)
-        .max_buf_size(config.max_header.max(BUFFER))
-        .max_headers(MOST_FIELDS);
+    // A client that closes has left, also where it did not say so: nobody waits for it an hour at a backend.
+    builder.max_header_size(config.max_header).max_buf_size(config.max_header.max(BUFFER)).max_headers(MOST_FIELDS);
     let serving = pin!(builder.serve_connection(io, service).with_upgrades());
     drive(connection, timeouts, serving, |serving| serving.graceful_shutdown()).await
 }

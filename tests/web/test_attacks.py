@@ -1,0 +1,62 @@
+"""What a client would do to the connections behind: each attack here once worked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from servers.front import TIMEOUTS
+from servers.http_client import basic
+from servers.site import SITI, Site
+from servers.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from servers.certificates import Authority
+    from servers.fake_backend import Conversation
+    from servers.fake_web import Request
+
+WEBSOCKET = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Site]:
+    timeouts = TIMEOUTS | {"http_response": "500ms"}
+    with Site(tmp_path_factory.mktemp("site"), authority, timeouts=timeouts) as running:
+        yield running
+
+
+def holds(conversation: Conversation, _: Request) -> None:
+    """Never answer."""
+    conversation.hold()
+
+
+def test_a_websocket_that_nobody_answers_is_not_waited_for(site: Site) -> None:
+    with site.answering("/silent", holds), site.http1() as client:
+        client.begin("GET", "/silent", *WEBSOCKET)
+        assert client.answer().status == 504
+        until(site.asked("/silent").conversation.ended.is_set)
+
+
+@pytest.mark.parametrize("leaves", ["reset", "half_close"])
+def test_who_leaves_before_the_answer_is_not_served_on(site: Site, leaves: str) -> None:
+    path = f"/Microsoft-Server-ActiveSync/{leaves}"
+    with site.answering(path, holds), site.http1() as client:
+        client.begin("GET", path, "Accept: text/event-stream", f"Authorization: {basic(SITI)}")
+        conversation = site.asked(path).conversation
+        getattr(client, leaves)()
+        until(conversation.ended.is_set, seconds=5)
+
+
+def test_bodies_that_are_broken_off_count_as_requests_that_are(site: Site) -> None:
+    with site.http2() as client:
+
+        def is_stopped() -> bool:
+            stream = client.begin("POST", "/flood")
+            client.protocol.reset_stream(stream)
+            client.flush()
+            return client.heard_within(0.005) is None
+
+        until(is_stopped)
