@@ -17,8 +17,9 @@ use super::upload::Seen;
 use crate::Error;
 use crate::metrics::RequestLabels;
 
-/// Octets of a path that are told: longer ones are nobody's.
+/// Octets of a path that are told, and of a method: longer ones are nobody's.
 const LONGEST_PATH: usize = 1024;
+const LONGEST_METHOD: usize = 32;
 
 /// What a request leaves.
 pub(super) struct RequestRecord {
@@ -49,14 +50,12 @@ pub(super) struct RequestRecord {
 impl RequestRecord {
     pub(super) fn begin(connection: Rc<Connection>, head: &Parts, id: HeaderValue) -> Self {
         connection.pulse.enter();
-        let path = head.uri.path();
-        let cut = path.char_indices().map(|(at, _)| at).find(|&at| at >= LONGEST_PATH).unwrap_or(path.len());
         Self {
             began: SystemTime::now(),
             clock: Instant::now(),
             id,
-            method: head.method.as_str().into(),
-            path: path[..cut].into(),
+            method: cut(head.method.as_str(), LONGEST_METHOD).into(),
+            path: cut(head.uri.path(), LONGEST_PATH).into(),
             version: head.version,
             host: None,
             client: connection.ends.client.ip(),
@@ -194,8 +193,11 @@ impl RequestRecord {
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
-        if !self.whole && self.error.is_none() {
+        if !self.whole {
             self.failed(Error::ClientGone);
+        }
+        // Its body may have told first.
+        if matches!(self.error, Some(Error::ClientGone)) {
             self.connection.broken_off();
         }
         let outcome = match self.status {
@@ -210,6 +212,10 @@ impl Drop for RequestRecord {
         shared.records.put(self.line());
         self.connection.pulse.leave();
     }
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
 }
 
 fn millis(from: Instant, to: Instant) -> f64 {
