@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 
+from servers.fake_web import streams
 from servers.front import TIMEOUTS
 from servers.http_client import basic
 from servers.site import SITI, Site
@@ -23,7 +26,7 @@ WEBSOCKET = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Site]:
-    timeouts = TIMEOUTS | {"http_response": "500ms"}
+    timeouts = TIMEOUTS | {"http_response": "500ms", "http_stall": "1s"}
     with Site(tmp_path_factory.mktemp("site"), authority, timeouts=timeouts) as running:
         yield running
 
@@ -60,3 +63,14 @@ def test_bodies_that_are_broken_off_count_as_requests_that_are(site: Site) -> No
             return client.heard_within(0.005) is None
 
         until(is_stopped)
+
+
+def test_a_stream_whose_client_opens_no_window_does_not_hold_its_backend(site: Site) -> None:
+    with site.answering("/large", streams(8 << 20)), site.http2() as client:
+        client.protocol.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        stream = client.begin("GET", "/large", end=True)
+        until(site.asked("/large").conversation.ended.is_set)
+        assert client.answer(stream).status == 200
+        assert client.reset_of(stream) == ErrorCodes.CANCEL
+        (record,) = until(lambda: [one for one in site.zproxy.records() if one.get("path") == "/large"])
+        assert record["error"] == "client was too slow at reading our answer"

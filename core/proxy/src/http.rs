@@ -17,6 +17,7 @@ mod pulse;
 mod record;
 mod redirect;
 mod send;
+mod taking;
 mod upload;
 mod websocket;
 mod whose;

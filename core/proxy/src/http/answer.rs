@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::connection::Connection;
 use super::kept::{self, Line};
 use super::record::RequestRecord;
+use super::taking;
 use crate::Error;
 use crate::pool::{Candidate, Lease};
 
@@ -85,10 +86,14 @@ impl Body for Answer {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Self { content, record } = self.get_mut();
+        taking::take();
         let polled = match content {
             Content::Own(words) => Poll::Ready(words.take().map(|words| Ok(Frame::data(words)))),
             Content::Backend(download) => download.poll(cx),
         };
+        if let Poll::Ready(Some(Ok(_))) = &polled {
+            taking::give();
+        }
         let Some(record) = record else { return polled };
         match &polled {
             Poll::Ready(None) => record.whole(),
@@ -134,6 +139,9 @@ impl Drop for Answer {
             && self.content.is_end_stream()
         {
             record.whole();
+        }
+        if let Some(record) = self.record.as_mut().filter(|_| taking::is_left()) {
+            record.failed(Error::ClientTimeout("reading our answer"));
         }
     }
 }

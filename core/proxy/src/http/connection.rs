@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -21,7 +22,7 @@ use super::exchange;
 use super::kept::Line;
 use super::paced::Paced;
 use super::pulse::{Expired, Pulse};
-use super::upload;
+use super::{taking, upload};
 use crate::Error;
 use crate::accept::Ends;
 use crate::config::{HttpTimeouts, ListenerTls};
@@ -167,7 +168,7 @@ async fn serve(connection: &Rc<Connection>, stream: Stream) -> Result<(), Error>
     });
     let config = &connection.setup.config.http;
     if connection.tls.as_ref().is_some_and(|facts| facts.alpn.as_deref() == Some("h2")) {
-        let mut builder = http2::Builder::new(Local);
+        let mut builder = http2::Builder::new(Local { stall: timeouts.stall });
         builder
             .timer(TokioTimer::new())
             .enable_connect_protocol()
@@ -238,13 +239,15 @@ fn of_client(ended: hyper::Result<()>) -> Result<(), Error> {
     Err(Error::RequestUnreadable(error.to_string().into()))
 }
 
-/// hyper's tasks stay on the connection's thread.
+/// hyper's tasks, the streams, stay on the connection's thread, and wait no longer for their client than it does.
 #[derive(Clone, Copy)]
-struct Local;
+struct Local {
+    stall: Duration,
+}
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
     fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
+        tokio::task::spawn_local(taking::run(task, self.stall));
     }
 }
 
@@ -258,10 +261,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What is held of an answer on a stream that a client does not take.
 const SEND_BUFFER: usize = 64 * 1024;
 /// A client that is gone without a word is noticed by then.
-const PING_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
+const PING_EVERY: Duration = Duration::from_secs(30);
 /// Requests that a client may break off: who leaves a page of many pictures a few times is no attacker.
 const MOST_BROKEN_OFF: u64 = 200;
 /// For a client to hear that we close, and for what it sent just before.
-const GOING_AWAY: std::time::Duration = std::time::Duration::from_secs(2);
+const GOING_AWAY: Duration = Duration::from_secs(2);
 /// Connections to backends that are one client's: it is logged in at one, and maybe at a second.
 const MOST_BOUND: usize = 4;
