@@ -70,6 +70,8 @@ class Web:
     """What it says where no path has an answer."""
     answers: dict[str, Answers] = field(default_factory=dict)
     """By path."""
+    heads: dict[str, Answers] = field(default_factory=dict)
+    """The same for requests whose bodies it does not wait for."""
     requests: list[Request] = field(default_factory=list)
 
     def __call__(self, conversation: Conversation) -> None:
@@ -79,14 +81,19 @@ class Web:
                 return
             if not head.endswith(b"\r\n\r\n"):
                 return
-            request = self._read(conversation, head)
+            request = Request(server=self.name, conversation=conversation, head=head, body=b"", trailers=b"")
+            if refuse := self.heads.get(request.path):
+                refuse(conversation, request)
+                return
+            request = self._with_body(request)
             self.requests.append(request)
             self.answers.get(request.path, says(200, self.name.encode()))(conversation, request)
             if request.value("connection") == "close":
                 return
 
-    def _read(self, conversation: Conversation, head: bytes) -> Request:
-        request = Request(server=self.name, conversation=conversation, head=head, body=b"", trailers=b"")
+    @staticmethod
+    def _with_body(request: Request) -> Request:
+        conversation = request.conversation
         if request.value("expect"):
             conversation.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if request.value("transfer-encoding"):

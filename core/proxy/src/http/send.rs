@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -163,6 +164,10 @@ async fn ask(line: &mut Line, request: Request<Upload>, seen: &Seen, kept: bool,
         () = silence(seen, patience) => return Sent::Failed(Error::BackendTimeout("response")),
     };
     let error = match asked {
+        // RFC 9112, section 6.3: somebody tries to split an answer. What hyper takes for its end, clients may not.
+        Ok(response) if says_two_lengths(response.headers()) => {
+            return Sent::Failed(Error::of_backend("answer", zproxy_protocol::Error::BackendProtocol("two lengths")));
+        }
         Ok(response) => return Sent::Answered(response),
         Err(error) => error,
     };
@@ -176,6 +181,10 @@ async fn ask(line: &mut Line, request: Request<Upload>, seen: &Seen, kept: bool,
         Some(request) => Sent::Unsent(request, fault),
         None => Sent::Failed(fault),
     }
+}
+
+fn says_two_lengths(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
 }
 
 /// Ends when a backend has had a whole request for so long.
