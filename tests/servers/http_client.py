@@ -194,7 +194,7 @@ class Http2(RawClient):
         """Hear the whole answer on a stream; status 0 is a stream or a connection that was ended instead."""
         while not self._ended & {stream, None} and self.hear():
             pass
-        return self._answered(stream)
+        return self.answered(stream)
 
     def of(self, stream: int) -> Iterator[Event]:
         """Give what has come on a stream, and the end of the connection."""
@@ -242,7 +242,8 @@ class Http2(RawClient):
     def _settled(self) -> bool:
         return any(type(event).__name__ == "RemoteSettingsChanged" for event in self.events)
 
-    def _answered(self, stream: int) -> Answer:
+    def answered(self, stream: int) -> Answer:
+        """Return what has come of an answer."""
         said: dict[str, Any] = {"status": 0, "fields": [], "trailers": None}
         early: list[int] = []
         for event in self.of(stream):

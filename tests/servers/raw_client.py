@@ -100,6 +100,17 @@ class RawClient:
         octets, self._unread = self._unread, b""
         return None if ended else Heard(octets)
 
+    def send_unless_stuck(self, said: bytes) -> bool:
+        """Send; tell whether all was taken, and not the connection ended or nobody read for a while."""
+        self._socket.settimeout(STUCK_SECONDS)
+        try:
+            self.send(said)
+        except OSError:
+            return False
+        finally:
+            self._socket.settimeout(PATIENCE_SECONDS)
+        return True
+
     def flood(self, said: bytes, *, octets: int) -> int:
         """Send it again and again without reading, until so much is sent or no more is taken; return how much was."""
         sent = 0
