@@ -180,6 +180,30 @@ def test_a_strangers_page_gets_no_fresh_form(site: Site, fields: list[str]) -> N
     assert browser.get().body == f"one: {BUDI}".encode()
 
 
+@pytest.mark.parametrize("user", [SITI, "nobody@tgg.net.id"])
+def test_a_strangers_page_makes_no_browser_forget_its_server(site: Site, user: str) -> None:
+    browser = Browser(site)
+    for fields in (["Origin: https://evil.example"], [ORIGIN, "Sec-Fetch-Site: same-site"]):
+        answer = browser.log_in(user, "wrong", *fields)
+        assert answer.body == b"one: wrong", "the form's maker is the user's own server"
+        assert not any(value.startswith(COOKIE) for value in answer.values("set-cookie"))
+
+
+def test_a_name_that_nobody_has_is_not_known_by_where_it_goes(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> None:
+    host = {"login": "webs", "login_forms": [{"preset": "roundcube"}]}
+    with Site(tmp_path_factory.mktemp("unknown"), authority, host=host) as site:
+        for name, web in site.webs.items():
+            web.answers["/"] = Webmail(name=name)
+        answers = {
+            user: Browser(site).log_in(user, "wrong") for user in (f"nobody{nth}@tgg.net.id" for nth in range(8))
+        }
+        assert {answer.body for answer in answers.values()} == {b"one: wrong", b"two: wrong"}
+        for user, answer in answers.items():
+            assert Browser(site).log_in(user.upper(), "wrong").body == answer.body
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -4,8 +4,8 @@
 //! A form's token and session live on the server that made it. Where the user's own server is another, the edge gets
 //! the login page there without cookies, puts the page's [`hidden`] fields into the body ([`LoginForm::refill`]) and
 //! its cookies into the request ([`set_cookies::request`]), posts, and returns both answers' cookies
-//! ([`set_cookies::merge`]). That is done only for [`is_own`] requests: the token is what tells a server that its own
-//! page made the post, and a stranger's page must not be given a fresh one.
+//! ([`set_cookies::merge`]). That is done only where our own page is the [`maker`](fn@maker): the token is what tells a
+//! server that its own page made the post, and a stranger's page must not be given a fresh one.
 
 mod body;
 mod fields;
@@ -29,7 +29,7 @@ use fields::{Field, Shape};
 
 pub use body::{Body, MAX_BODY, TooLong};
 pub use hidden::{MAX_PAGE, hidden};
-pub use provenance::is_own;
+pub use provenance::{Maker, maker};
 pub use refill::NoRefill;
 
 /// A form that users log in by.

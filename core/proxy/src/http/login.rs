@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use zproxy_protocol::Name;
-use zproxy_protocol::http::forms::{self, Body, MAX_PAGE, set_cookies};
+use zproxy_protocol::http::forms::{self, Body, MAX_PAGE, Maker, set_cookies};
 use zproxy_protocol::http::identify::remembered;
 use zproxy_protocol::http::{LoginForm, Way};
 
@@ -20,7 +20,7 @@ use super::answer::Used;
 use super::exchange::{Asked, Outcome};
 use super::record::RequestRecord;
 use super::upload::{self, Seen, Upload};
-use super::whose::{Place, Whose};
+use super::whose::Whose;
 use crate::Error;
 use crate::pool::{BackendMark, Candidate};
 use crate::route_cookie::Memory;
@@ -55,14 +55,17 @@ impl Asked<'_> {
             Read::Whole(body) => body,
             Read::Long(upload) => return self.send_unread(head, (upload, seen), record).await,
         };
-        let Ok(name) = form.name(&head.headers, body.as_slice()) else {
+        let maker = self.maker(&head.headers);
+        let name = form.name(&head.headers, body.as_slice());
+        // By a stranger's page a browser would forget where its user is logged in.
+        let Some(name) = name.ok().filter(|_| maker != Maker::Stranger) else {
             return self.send_unread(head, (whole(body), seen), record).await;
         };
         let whose = self.account(&name).await?;
         if let Whose::Account(route) = &whose {
             record.account(&route.account);
         }
-        let candidates = self.candidates(&Place::of(whose.clone())).await?;
+        let candidates = self.candidates_of(&whose, &name).await?;
         record.way(Way::Form);
         let makers = self.makers(head).await?;
         record.routed();
@@ -75,7 +78,7 @@ impl Asked<'_> {
             let outcome = self.ask(head, (whole(body), seen), &candidates, patience, record).await?;
             return Ok(self.learned(outcome, &name, &whose));
         }
-        if !self.is_own_page(&head.headers) {
+        if maker != Maker::Own {
             return self.ask(head, (whole(body), seen), &makers, patience, record).await;
         }
         match self.renew(form, head, &body, &candidates, record).await? {
@@ -108,9 +111,10 @@ impl Asked<'_> {
         self.candidates(&self.look_up(&who).await?).await
     }
 
-    fn is_own_page(&self, headers: &HeaderMap) -> bool {
+    /// Whose page the form was on.
+    fn maker(&self, headers: &HeaderMap) -> Maker {
         let authority = self.target.authority.as_ref();
-        authority.is_some_and(|authority| forms::is_own(headers, authority, self.origin.https))
+        authority.map_or(Maker::Unsaid, |authority| forms::maker(headers, authority, self.origin.https))
     }
 
     /// Gets the login page from the user's own server and fills the form in anew. None: its page is not such a form's.

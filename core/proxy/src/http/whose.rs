@@ -88,15 +88,27 @@ impl Asked<'_> {
 
     /// The backends that may serve a request, in the order to try.
     pub(super) async fn candidates(&self, place: &Place) -> Result<Vec<Candidate>, Error> {
+        let before = place.mark;
+        match &place.whose {
+            Whose::Account(route) => self.lead(&route.home, Stake::Account { account: &route.account, before }).await,
+            Whose::Nobody => self.lead(&self.host.login, Stake::Client { address: self.origin.client, before }).await,
+        }
+    }
+
+    /// Those that a login by a form is led to. A name that nobody has is led to where one of its own might be: that it
+    /// is known would show in whether another server than the form's answers.
+    pub(super) async fn candidates_of(&self, whose: &Whose, name: &Name) -> Result<Vec<Candidate>, Error> {
+        match whose {
+            Whose::Account(_) => self.candidates(&Place::of(whose.clone())).await,
+            Whose::Nobody => self.lead(&self.host.login, Stake::Name(&name.as_str().to_ascii_lowercase())).await,
+        }
+    }
+
+    async fn lead(&self, home: &str, stake: Stake<'_>) -> Result<Vec<Candidate>, Error> {
         let shared = &self.connection.shared;
         if !shared.pools.await_first(self.connection.setup.config.timeouts.lookup).await {
             return Err(Error::NoPool);
         }
-        let before = place.mark;
-        let (home, stake) = match &place.whose {
-            Whose::Account(route) => (&*route.home, Stake::Account { account: &route.account, before }),
-            Whose::Nobody => (&*self.host.login, Stake::Client { address: self.origin.client, before }),
-        };
         shared.pools.candidates(home, stake, self.host.service)
     }
 }

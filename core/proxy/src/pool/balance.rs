@@ -29,6 +29,8 @@ pub enum Stake<'a> {
         /// Who has served it, which outranks what the address says.
         before: Option<BackendMark>,
     },
+    /// A login by a name that no account has: any member will do, yet always the same.
+    Name(&'a str),
 }
 
 /// A member of a group, as this edge sees it now.
@@ -68,6 +70,7 @@ pub(super) fn choose(
         }
         (Kind::Stateless, Stake::Login(_)) => any(members, &draw.to_le_bytes(), None),
         (Kind::Stateless, Stake::Account { account, before }) => any(members, account.as_bytes(), before),
+        (_, Stake::Name(name)) => any(members, name.as_bytes(), None),
         (_, Stake::Client { address, before }) => any(members, limits::key(address).to_string().as_bytes(), before),
     }
 }

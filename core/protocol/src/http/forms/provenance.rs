@@ -5,20 +5,34 @@ use http::header::ORIGIN;
 
 use crate::http::Authority;
 
-/// Whether a browser says that a page of this very host made the request. Where both fields are there both must say so;
-/// where neither is, nobody does: then a stranger's page may have made it.
+/// Whose page made a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Maker {
+    /// One of this very host: where both fields are there both say so.
+    Own,
+    /// Nobody says: it is no browser of these days.
+    Unsaid,
+    /// One of another host, or of who knows which.
+    Stranger,
+}
+
+/// Whose page made a request, as a browser says.
 #[must_use]
-pub fn is_own(headers: &HeaderMap, host: &Authority, https: bool) -> bool {
+pub fn maker(headers: &HeaderMap, host: &Authority, https: bool) -> Maker {
     let only = |name: &str| {
         let mut values = headers.get_all(name).iter().map(|value| value.as_bytes());
         // Two of one are no browser's.
         (values.next(), values.next().is_none())
     };
     match (only(ORIGIN.as_str()), only("sec-fetch-site")) {
-        ((None, _), (None, _)) | ((_, false), _) | (_, (_, false)) => false,
-        ((origin, _), (site, _)) => {
-            origin.is_none_or(|origin| is_origin(origin, host, https)) && site.is_none_or(|site| site == b"same-origin")
+        ((None, _), (None, _)) => Maker::Unsaid,
+        ((origin, true), (site, true))
+            if origin.is_none_or(|origin| is_origin(origin, host, https))
+                && site.is_none_or(|site| site == b"same-origin") =>
+        {
+            Maker::Own
         }
+        _ => Maker::Stranger,
     }
 }
 
@@ -36,24 +50,24 @@ mod tests {
 
     #[test]
     fn own_pages_are_known_by_what_the_browser_says() {
-        let table: [(&[&str], &[&str], bool); 17] = [
-            (&["https://mail.tgg.net.id"], &["same-origin"], true),
-            (&["https://mail.tgg.net.id"], &[], true),
-            (&["https://MAIL.tgg.net.id:443"], &[], true),
-            (&[], &["same-origin"], true),
-            (&[], &[], false),
-            (&[], &["none"], false),
-            (&[], &["same-site"], false),
-            (&[], &["cross-site"], false),
-            (&["null"], &["same-origin"], false),
-            (&["https://mail.tgg.net.id"], &["cross-site"], false),
-            (&["http://mail.tgg.net.id"], &["same-origin"], false),
-            (&["https://mail.tgg.net.id:8443"], &[], false),
-            (&["https://mail.tgg.net.id.evil.example"], &[], false),
-            (&["https://mail.tgg.net.id/"], &[], false),
-            (&["https://evil@mail.tgg.net.id"], &[], false),
-            (&["https://mail.tgg.net.id", "https://evil.example"], &["same-origin"], false),
-            (&[], &["same-origin", "cross-site"], false),
+        let table: [(&[&str], &[&str], Maker); 17] = [
+            (&["https://mail.tgg.net.id"], &["same-origin"], Maker::Own),
+            (&["https://mail.tgg.net.id"], &[], Maker::Own),
+            (&["https://MAIL.tgg.net.id:443"], &[], Maker::Own),
+            (&[], &["same-origin"], Maker::Own),
+            (&[], &[], Maker::Unsaid),
+            (&[], &["none"], Maker::Stranger),
+            (&[], &["same-site"], Maker::Stranger),
+            (&[], &["cross-site"], Maker::Stranger),
+            (&["null"], &["same-origin"], Maker::Stranger),
+            (&["https://mail.tgg.net.id"], &["cross-site"], Maker::Stranger),
+            (&["http://mail.tgg.net.id"], &["same-origin"], Maker::Stranger),
+            (&["https://mail.tgg.net.id:8443"], &[], Maker::Stranger),
+            (&["https://mail.tgg.net.id.evil.example"], &[], Maker::Stranger),
+            (&["https://mail.tgg.net.id/"], &[], Maker::Stranger),
+            (&["https://evil@mail.tgg.net.id"], &[], Maker::Stranger),
+            (&["https://mail.tgg.net.id", "https://evil.example"], &["same-origin"], Maker::Stranger),
+            (&[], &["same-origin", "cross-site"], Maker::Stranger),
         ];
         let host = Authority::parse(b"mail.tgg.net.id").unwrap();
         for (origins, sites, expected) in table {
@@ -64,7 +78,7 @@ mod tests {
             for site in sites {
                 headers.append("sec-fetch-site", HeaderValue::from_str(site).unwrap());
             }
-            assert_eq!(is_own(&headers, &host, true), expected, "{origins:?} {sites:?}");
+            assert_eq!(maker(&headers, &host, true), expected, "{origins:?} {sites:?}");
         }
     }
 }

@@ -51,6 +51,18 @@ fn an_account_has_one_member_of_a_shared_group_whatever_came_before() {
 }
 
 #[test]
+fn a_name_that_nobody_has_comes_to_where_an_account_would() {
+    for kind in [Kind::Shared, Kind::Stateless] {
+        for name in ["siti@tgg.net.id", "budi@gec-course.com", "nobody"] {
+            let ways = (0..20).map(|_| order(kind, &members(), Stake::Name(name))).collect::<HashSet<_>>();
+            assert_eq!(ways.len(), 1, "{name}");
+            let order = ways.into_iter().next().unwrap();
+            assert_eq!((order.len(), order[0]), (4, first(kind, &members(), account(name))), "{name}");
+        }
+    }
+}
+
+#[test]
 fn stakes_are_shared_out_and_keep_their_member_when_another_leaves() {
     let stakes: Vec<_> = (0..400).map(|number| format!("192.0.{}.{}", number / 250, number % 250)).collect();
     let before: Vec<_> = stakes.iter().map(|it| first(Kind::Stateless, &members(), client(it))).collect();
