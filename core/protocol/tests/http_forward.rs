@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use zproxy_protocol::http::forward::{
     Added, AnswerRules, Backend, Chain, CookieDomain, Front, Hops, Loop, Onward, Origin, accept, answer, open, origin,
-    request, request_id,
+    request, request_id, trailers,
 };
 use zproxy_protocol::http::{Authority, Host};
 
@@ -93,6 +93,9 @@ fn a_clients_word_on_itself_goes_nowhere() {
         "true-client-ip: 127.0.0.1",
         "x-cluster-client-ip: 127.0.0.1",
         "proxy: http://evil.example/",
+        "remote_user: budi",
+        "x-remote-user: budi",
+        "x-webobjects-remote-user: budi",
         "host: evil.example",
         "connection: x-forwarded-for, x-real-ip, x-request-id, host, cdn-loop",
     ];
@@ -265,4 +268,21 @@ fn a_websocket_is_an_upgrade_before_the_backend() {
         accept(&mut head, is_http2);
         assert_eq!((head.status, head.headers.len()), (StatusCode::from_u16(status).unwrap(), fields));
     }
+}
+
+#[test]
+fn trailers_say_nothing_that_a_head_may_not() {
+    let mut said = fields(&[
+        "connection: x-hop",
+        "cookie: __Host-zproxy=v",
+        "set-cookie: __Host-zproxy=v",
+        "te: trailers",
+        "x-forwarded-for: 127.0.0.1",
+        "x-hop: 1",
+        "x-remote-user: budi",
+        "x-sum: 5",
+        "x_real_ip: 127.0.0.1",
+    ]);
+    trailers(&mut said);
+    assert_eq!(text(&said), ["x-sum: 5"]);
 }

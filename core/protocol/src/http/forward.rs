@@ -18,7 +18,7 @@ use super::list;
 pub use bound::binds_connection;
 pub use location::{Backend, Front};
 pub use origin::{Chain, Hops, Origin, origin};
-pub use request::{Loop, Onward, request, request_id};
+pub use request::{Loop, Onward, request, request_id, trailers};
 pub use response::{Added, AnswerRules, CookieDomain, answer};
 pub use websocket::{accept, open};
 

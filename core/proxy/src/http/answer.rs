@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::connection::Connection;
 use super::kept::{self, Line};
 use super::record::RequestRecord;
-use super::taking;
+use super::{taking, upload};
 use crate::Error;
 use crate::pool::{Candidate, Lease};
 
@@ -158,6 +158,7 @@ impl Download {
             Poll::Ready(polled) => {
                 self.silence = None;
                 self.ended = polled.is_none() || self.body.is_end_stream();
+                let polled = polled.map(|frame| frame.map(upload::passable));
                 Poll::Ready(polled.map(|frame| frame.map_err(|error| super::send::fault(&error, "answer"))))
             }
         }

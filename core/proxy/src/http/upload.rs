@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
+use zproxy_protocol::http::forward;
 
 use crate::Error;
 
@@ -53,6 +54,14 @@ pub(super) struct Seen {
     pub(super) ended: Cell<Option<Instant>>,
     /// Why the rest does not.
     fault: RefCell<Option<Error>>,
+}
+
+/// A part of a body as it may go on.
+pub(super) fn passable(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        forward::trailers(trailers);
+    }
+    frame
 }
 
 /// No body, all of which has come: from now on a backend has its time to answer.
@@ -180,6 +189,6 @@ impl Streamed {
         if self.body.is_end_stream() {
             self.seen.end();
         }
-        Some(Ok(frame))
+        Some(Ok(passable(frame)))
     }
 }

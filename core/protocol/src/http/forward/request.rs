@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::Version;
-use http::header::{EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 
@@ -33,16 +33,24 @@ const PSEUDONYM: HeaderValue = HeaderValue::from_static("zproxy");
 
 /// What a client may not tell a backend, `-` for any `_`: CGI and WSGI make one of both. Beside what we say ourselves
 /// these are other spellings of "who I am", and `Proxy`, by which CGI programs are made to use one (CVE-2016-5385).
-const OURS: [&str; 9] = [
+/// Those of users are what SOGo and Radicale let in where they are told that a proxy has proved somebody, as we never do.
+const OURS: [&str; 16] = [
     "client-ip",
     "forwarded",
     "proxy",
+    "remote-user",
     "true-client-ip",
     "x-client-ip",
     "x-cluster-client-ip",
     "x-original-forwarded-for",
+    "x-originating-ip",
     "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-remote-user",
     "x-request-id",
+    "x-webobjects-remote-host",
+    "x-webobjects-remote-user",
 ];
 /// And whatever begins so.
 const OURS_PREFIX: &str = "x-forwarded";
@@ -89,6 +97,15 @@ pub fn request(head: &mut Parts, onward: &Onward<'_>) -> Result<(), Loop> {
     head.uri = origin_form(&head.uri);
     head.version = Version::HTTP_11;
     Ok(())
+}
+
+/// Takes out of a message's trailers what its head may not say either: there are servers that make one of both.
+pub fn trailers(fields: &mut HeaderMap) {
+    strip_hop(fields);
+    strip_strangers(fields);
+    for name in [CONNECTION, TE, COOKIE, SET_COOKIE] {
+        fields.remove(name);
+    }
 }
 
 /// The id that a trusted hop gave a request, where it is one that can be written everywhere.
