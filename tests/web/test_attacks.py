@@ -8,7 +8,7 @@ import pytest
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
-from servers.fake_web import streams
+from servers.fake_web import challenges, streams
 from servers.front import TIMEOUTS
 from servers.http_client import basic
 from servers.site import SITI, Site
@@ -74,3 +74,18 @@ def test_a_stream_whose_client_opens_no_window_does_not_hold_its_backend(site: S
         assert client.reset_of(stream) == ErrorCodes.CANCEL
         (record,) = until(lambda: [one for one in site.zproxy.records() if one.get("path") == "/large"])
         assert record["error"] == "client was too slow at reading our answer"
+
+
+def test_who_logs_in_by_a_connection_through_a_proxy_lets_nobody_else_in(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> None:
+    with (
+        Site(tmp_path_factory.mktemp("proxied"), authority, http={"trusted_proxies": ["127.0.0.0/8"]}) as site,
+        site.answering("/ntlm", challenges("NTLM")),
+        site.http1() as proxy,
+    ):
+        for token in ("NTLM a", "NTLM b"):
+            proxy.get("/ntlm", "X-Forwarded-For: 192.0.2.1", f"Authorization: {token}")
+        # One of them goes to the same server.
+        others = [proxy.get("/ntlm", f"X-Forwarded-For: 192.0.2.{host}") for host in range(2, 10)]
+        assert {(answer.status, answer.body) for answer in others} == {(401, b"who?")}

@@ -45,9 +45,18 @@ pub(super) struct Used {
     pub(super) line: Line,
     pub(super) candidate: Candidate,
     pub(super) connection: Rc<Connection>,
-    /// It is this client's alone: somebody is logged in on it, or it says in its first octets who he is.
-    pub(super) bound: bool,
+    pub(super) serves: Serves,
     pub(super) lease: Lease,
+}
+
+/// Whom a connection to a backend may serve next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Serves {
+    Anybody,
+    /// Whoever this client is: somebody is logged in on it, or it says in its first octets who he is.
+    Client,
+    /// Somebody is logged in on it, and this client is a proxy, which asks for many.
+    Nobody,
 }
 
 /// Our own answer.
@@ -176,16 +185,21 @@ impl Drop for Download {
 }
 
 impl Used {
+    /// Somebody logs in by the connection itself.
+    pub(super) fn bind(&mut self) {
+        self.serves = if self.connection.is_trusted() { Serves::Nobody } else { Serves::Client };
+    }
+
     /// Keeps the connection for the next request, once it is ready for one.
     pub(super) fn give_back(self) {
-        let Self { mut line, candidate, connection, bound, lease } = self;
+        let Self { mut line, candidate, connection, serves, lease } = self;
         let config = &connection.setup.config.http;
         let (most, time) = (config.idle_connections, config.idle_time);
         let keep = move |line: Line| {
-            if bound {
-                connection.bound.borrow_mut().keep(line, &candidate);
-            } else {
-                kept::keep(line, &candidate, most, time);
+            match serves {
+                Serves::Anybody => kept::keep(line, &candidate, most, time),
+                Serves::Client => connection.bound.borrow_mut().keep(line, &candidate),
+                Serves::Nobody => drop(line),
             }
             drop(lease);
         };

@@ -59,9 +59,11 @@ impl Asked<'_> {
     ) -> Result<(Response<Incoming>, Used), Error> {
         let binds = forward::binds_connection(&head.headers);
         self.make_backends(&mut head)?;
-        let call = Call { connection: self.connection, head, body, seen, binds, patience };
+        let call = Call { connection: self.connection, head, body, seen, patience };
         let (response, mut used) = call.send(candidates, record).await?;
-        used.bound |= forward::binds_connection(response.headers());
+        if binds || forward::binds_connection(response.headers()) {
+            used.bind();
+        }
         Ok((response, used))
     }
 

@@ -82,6 +82,11 @@ impl Connection {
         format!("{}-{}", self.id, self.requests.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
+    /// Whether the client is a proxy that is believed who asks by it.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.setup.config.http.trusted_proxies.contain(self.ends.client.ip())
+    }
+
     /// Bounds of the bodies that clients send.
     pub(super) fn upload_terms(&self) -> upload::Terms {
         let config = &self.setup.config;

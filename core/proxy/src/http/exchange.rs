@@ -92,8 +92,7 @@ fn dress(asked: &Result<Asked<'_>, Error>, response: &mut Response<Bytes>) {
 
 /// The id that a trusted proxy gave a request, or a new one.
 fn request_id(connection: &Connection, head: &Parts) -> HeaderValue {
-    let trusted = connection.setup.config.http.trusted_proxies.contain(connection.ends.client.ip());
-    let given = forward::request_id(&head.headers).filter(|_| trusted).cloned();
+    let given = forward::request_id(&head.headers).filter(|_| connection.is_trusted()).cloned();
     let new = HeaderValue::try_from(connection.next_request()).ok();
     given.or(new).unwrap_or(HeaderValue::from_static("-"))
 }

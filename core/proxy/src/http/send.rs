@@ -13,7 +13,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 
-use super::answer::Used;
+use super::answer::{Serves, Used};
 use super::connection::Connection;
 use super::kept::{self, Line};
 use super::paced::Paced;
@@ -32,8 +32,6 @@ pub(super) struct Call<'a> {
     pub(super) head: Parts,
     pub(super) body: Upload,
     pub(super) seen: Rc<Seen>,
-    /// Somebody logs in by the connection itself.
-    pub(super) binds: bool,
     /// From the end of the request to the head of the answer.
     pub(super) patience: Duration,
 }
@@ -56,7 +54,7 @@ impl Call<'_> {
         candidates: &[Candidate],
         record: &mut RequestRecord,
     ) -> Result<(Response<Incoming>, Used), Error> {
-        let Self { connection, head, body, seen, binds, patience } = self;
+        let Self { connection, head, body, seen, patience } = self;
         let pools = &connection.shared.pools;
         let mut request = Request::from_parts(head, body);
         let mut last = None;
@@ -82,9 +80,10 @@ impl Call<'_> {
                 match ask(&mut line, request, &seen, kept.is_some(), patience).await {
                     Sent::Answered(response) => {
                         pools.succeeded(candidate);
-                        let bound = binds || kept == Some(Kept::Bound) || says_who(candidate);
+                        let is_clients = kept == Some(Kept::Bound) || says_who(candidate);
+                        let serves = if is_clients { Serves::Client } else { Serves::Anybody };
                         let candidate = candidate.clone();
-                        let used = Used { line, candidate, connection: Rc::clone(connection), bound, lease };
+                        let used = Used { line, candidate, connection: Rc::clone(connection), serves, lease };
                         return Ok((response, used));
                     }
                     Sent::Failed(error) => return Err(error),
