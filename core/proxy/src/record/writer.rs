@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::Records;
 use crate::metrics::Metrics;
@@ -15,6 +15,9 @@ const WAITING: usize = 65_536;
 
 /// What one write takes; more goes in the next.
 const MOST_BATCHED: usize = 1 << 20;
+
+/// Between two writes: to wake the thread for each line costs more than to make the line.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Where sessions leave their lines.
 #[derive(Clone, Debug)]
@@ -108,13 +111,14 @@ impl<L: Write> Pen<L> {
     fn run(mut self, messages: &Receiver<Message>) {
         while let Ok(first) = messages.recv() {
             self.take(first);
-            // All that waits goes in one write; between batches nothing is held back.
+            // All that waits goes in one write.
             while self.batch.len() < MOST_BATCHED
                 && let Ok(next) = messages.try_recv()
             {
                 self.take(next);
             }
             self.write();
+            std::thread::sleep(PAUSE);
         }
     }
 
