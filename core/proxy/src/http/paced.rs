@@ -1,7 +1,7 @@
 //! A connection under hyper, which knows no patience: a write that nobody takes ends it. Of a client's requests it sees
 //! nothing that hyper minds too little.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -73,6 +73,20 @@ impl AsyncWrite for Paced {
         let paced = self.get_mut();
         let polled = Pin::new(&mut paced.stream).poll_write(cx, bytes);
         paced.bounded(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let paced = self.get_mut();
+        let polled = Pin::new(&mut paced.stream).poll_write_vectored(cx, pieces);
+        paced.bounded(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
