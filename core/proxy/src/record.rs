@@ -3,14 +3,16 @@
 //! Sessions hand lines to a writer thread and never wait for it: when the disk is slower than the logins, lines are
 //! lost and counted.
 
+mod line;
 mod writer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use line::{Line, millis};
 pub use writer::{Writer, open};
 
 use crate::Error;
@@ -74,7 +76,11 @@ impl Record {
     /// The next step begins; the one before it took until now.
     pub fn step(&mut self, step: &'static str) {
         let now = Instant::now();
-        self.steps.push((self.step, now - self.step_began));
+        let took = now - self.step_began;
+        match self.steps.iter_mut().find(|(before, _)| *before == self.step) {
+            Some((_, sum)) => *sum += took,
+            None => self.steps.push((self.step, took)),
+        }
         self.step = step;
         self.step_began = now;
     }
@@ -120,92 +126,65 @@ impl Record {
 
     /// The line of a refused login; the session goes on or ends after it.
     #[must_use]
-    pub fn refused(&self, error: &Error) -> String {
+    pub fn refused(&self, error: &Error) -> Vec<u8> {
         let mut line = self.line("login_refused");
-        line.insert("by".into(), error.ended_by().name().into());
-        line.insert("error".into(), error.to_string().into());
-        Value::Object(line).to_string()
+        line.put("by", error.ended_by().name());
+        line.put("error", &error.to_string());
+        line.end()
     }
 
     /// The line of a session's end; bytes are from the client and from the backend since login.
     #[must_use]
-    pub fn ended(mut self, by: EndedBy, error: Option<&Error>, bytes: (u64, u64)) -> String {
+    pub fn ended(mut self, by: EndedBy, error: Option<&Error>, bytes: (u64, u64)) -> Vec<u8> {
         let step = self.step;
         self.step("");
         let mut line = self.line("session");
-        line.insert("by".into(), by.name().into());
-        line.insert("at".into(), step.into());
-        if let Some(error) = error {
-            line.insert("error".into(), error.to_string().into());
-        }
-        line.insert("from_client".into(), bytes.0.into());
-        line.insert("from_backend".into(), bytes.1.into());
-        let mut steps = Map::new();
-        for (step, took) in &self.steps {
-            let before = steps.get(*step).and_then(Value::as_f64).unwrap_or(0.0);
-            steps.insert((*step).into(), millis(*took, before));
-        }
-        line.insert("steps_ms".into(), Value::Object(steps));
-        line.insert("total_ms".into(), millis(self.clock.elapsed(), 0.0));
-        Value::Object(line).to_string()
+        line.put("by", by.name());
+        line.put("at", step);
+        line.put_known("error", error.map(ToString::to_string));
+        line.put("from_client", &bytes.0);
+        line.put("from_backend", &bytes.1);
+        let steps = self.steps.iter().map(|(step, took)| ((*step).into(), millis(*took).into()));
+        line.put("steps_ms", &steps.collect::<Map<String, Value>>());
+        line.put("total_ms", &millis(self.clock.elapsed()));
+        line.end()
     }
 
     /// The line of a transaction; the session goes on after it.
     #[must_use]
-    pub(crate) fn transaction(&self, summary: &Summary<'_>) -> String {
+    pub(crate) fn transaction(&self, summary: &Summary<'_>) -> Vec<u8> {
         let mut line = self.line("transaction");
-        line.insert("from".into(), summary.from.into());
-        line.insert("recipients".into(), summary.recipients.into());
-        line.insert("refused".into(), summary.refused.into());
-        line.insert("size".into(), summary.size.into());
-        let backends = summary.backends.iter().map(|name| Value::from(name.as_ref()));
-        line.insert("backends".into(), backends.collect());
-        line.insert("outcome".into(), summary.outcome.into());
-        if let Some(error) = summary.error {
-            line.insert("error".into(), error.to_string().into());
-        }
-        line.insert("total_ms".into(), millis(summary.began.elapsed(), 0.0));
-        Value::Object(line).to_string()
+        line.put("from", &summary.from);
+        line.put("recipients", &summary.recipients);
+        line.put("refused", &summary.refused);
+        line.put("size", &summary.size);
+        line.put("backends", &summary.backends.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
+        line.put("outcome", summary.outcome);
+        line.put_known("error", summary.error.map(ToString::to_string));
+        line.put("total_ms", &millis(summary.began.elapsed()));
+        line.end()
     }
 
-    fn line(&self, event: &'static str) -> Map<String, Value> {
-        let mut line = Map::new();
-        let mut put = |key: &str, value: Value| {
-            line.insert(key.into(), value);
-        };
-        let since_epoch = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
-        put("event", event.into());
-        put("time", ((since_epoch.as_millis() as f64) / 1000.0).into());
-        put("id", self.id.as_str().into());
-        put("service", self.service.name().into());
-        put("listener", self.listener.as_ref().into());
-        put("client", self.ends.as_ref().map_or(self.peer, |ends| ends.client).to_string().into());
-        if let Some(ends) = &self.ends {
-            put("local", ends.local.to_string().into());
-        }
+    fn line(&self, event: &'static str) -> Line {
+        let mut line = Line::begin(event, self.began);
+        line.put("id", &self.id);
+        line.put("service", self.service.name());
+        line.put("listener", self.listener.as_ref());
+        line.put("client", &self.ends.as_ref().map_or(self.peer, |ends| ends.client));
+        line.put_known("local", self.ends.as_ref().map(|ends| ends.local));
         if let Some(tls) = &self.tls {
-            put("tls", tls.version.into());
-            put("cipher", tls.cipher.into());
-            put("sni", tls.server_name.as_deref().into());
-            put("alpn", tls.alpn.as_deref().into());
-            put("resumed", tls.resumed.into());
-            put("key_exchange", tls.key_exchange.into());
-            if let Some(certificate) = &tls.client_certificate {
-                put("client_certificate", shown(certificate));
-            }
+            line.put("tls", tls.version);
+            line.put("cipher", &tls.cipher);
+            line.put("sni", &tls.server_name.as_deref());
+            line.put("alpn", &tls.alpn.as_deref());
+            line.put("resumed", &tls.resumed);
+            line.put("key_exchange", &tls.key_exchange);
+            line.put_known("client_certificate", tls.client_certificate.as_deref().map(shown));
         }
-        if !self.mechanism.is_empty() {
-            put("mechanism", self.mechanism.into());
-        }
-        if let Some(by) = self.verified {
-            put("verified", by.into());
-        }
-        if let Some(account) = &self.account {
-            put("account", account.as_ref().into());
-        }
-        if let Some(backend) = &self.backend {
-            put("backend", backend.as_ref().into());
-        }
+        line.put_known("mechanism", Some(self.mechanism).filter(|mechanism| !mechanism.is_empty()));
+        line.put_known("verified", self.verified);
+        line.put_known("account", self.account.as_deref());
+        line.put_known("backend", self.backend.as_deref());
         line
     }
 }
@@ -218,10 +197,4 @@ fn shown(certificate: &ClientCertificate) -> Value {
         "hosts": certificate.hosts,
         "sha256": certificate.sha256,
     })
-}
-
-/// Milliseconds with three digits behind the point.
-fn millis(took: Duration, before: f64) -> Value {
-    let micros = (before * 1000.0).round() + took.as_micros() as f64;
-    (micros / 1000.0).into()
 }

@@ -3,12 +3,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use http::header::HeaderValue;
 use http::request::Parts;
-use http::{StatusCode, Version};
-use serde_json::{Map, Value};
+use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 use zproxy_protocol::http::Way;
 
@@ -16,6 +15,7 @@ use super::connection::Connection;
 use super::upload::Seen;
 use crate::Error;
 use crate::metrics::RequestLabels;
+use crate::record::{Line, millis};
 
 /// Octets of a path that are told, and of a method: longer ones are nobody's.
 const LONGEST_PATH: usize = 1024;
@@ -27,7 +27,7 @@ pub(super) struct RequestRecord {
     began: SystemTime,
     clock: Instant,
     id: HeaderValue,
-    method: Box<str>,
+    method: Method,
     path: Box<str>,
     version: Version,
     host: Option<String>,
@@ -54,7 +54,7 @@ impl RequestRecord {
             began: SystemTime::now(),
             clock: Instant::now(),
             id,
-            method: cut(head.method.as_str(), LONGEST_METHOD).into(),
+            method: head.method.clone(),
             path: cut(head.uri.path(), LONGEST_PATH).into(),
             version: head.version,
             host: None,
@@ -149,45 +149,35 @@ impl RequestRecord {
         self.whole = true;
     }
 
-    fn line(&self) -> String {
-        let mut line = Map::new();
-        let mut put = |key: &str, value: Value| {
-            if !value.is_null() {
-                line.insert(key.into(), value);
-            }
-        };
+    fn line(&self) -> Vec<u8> {
         let connection = &self.connection;
-        let since_epoch = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
-        put("event", "request".into());
-        put("time", ((since_epoch.as_millis() as f64) / 1000.0).into());
-        put("id", String::from_utf8_lossy(self.id.as_bytes()).into());
-        put("session", connection.id.as_ref().into());
-        put("listener", connection.listening.listener.name.as_ref().into());
-        put("client", self.client.to_string().into());
-        if let Some(tls) = &connection.tls {
-            put("tls", tls.version.into());
-        }
-        put("http", version(self.version).into());
-        put("method", self.method.as_ref().into());
-        put("host", self.host.as_deref().into());
-        put("path", self.path.as_ref().into());
-        put("status", self.status.map(|status| status.as_u16()).into());
-        put("recognised", self.way.word().into());
-        put("account", self.account.as_deref().into());
-        put("backend", self.backend.as_deref().into());
+        let mut line = Line::begin("request", self.began);
+        line.put("id", self.id());
+        line.put("session", connection.id.as_ref());
+        line.put("listener", connection.listening.listener.name.as_ref());
+        line.put("client", &self.client);
+        line.put_known("tls", connection.tls.as_ref().map(|tls| tls.version));
+        line.put("http", version(self.version));
+        line.put("method", cut(self.method.as_str(), LONGEST_METHOD));
+        line.put_known("host", self.host.as_deref());
+        line.put("path", self.path.as_ref());
+        line.put_known("status", self.status.map(|status| status.as_u16()));
+        line.put("recognised", self.way.word());
+        line.put_known("account", self.account.as_deref());
+        line.put_known("backend", self.backend.as_deref());
         if let Some(error) = &self.error {
-            put("by", error.ended_by().name().into());
-            put("error", error.to_string().into());
+            line.put("by", error.ended_by().name());
+            line.put("error", &error.to_string());
         }
-        put("from_client", self.upload.as_ref().map_or(0, |seen| seen.octets.get()).into());
-        put("from_backend", self.from_backend.get().into());
-        let millis = |from: Instant, to: Option<Instant>| to.map(|to| millis(from, to));
+        line.put("from_client", &self.upload.as_ref().map_or(0, |seen| seen.octets.get()));
+        line.put("from_backend", &self.from_backend.get());
+        let millis = |from: Instant, to: Option<Instant>| to.map(|to| millis(to.saturating_duration_since(from)));
         let (routed, asked) = (self.routed, self.asked);
-        put("route_ms", millis(self.clock, routed).into());
-        put("connect_ms", routed.and_then(|routed| millis(routed, asked)).into());
-        put("response_ms", asked.and_then(|asked| millis(asked, self.answered)).into());
-        put("total_ms", millis(self.clock, Some(Instant::now())).into());
-        Value::Object(line).to_string()
+        line.put_known("route_ms", millis(self.clock, routed));
+        line.put_known("connect_ms", routed.and_then(|routed| millis(routed, asked)));
+        line.put_known("response_ms", asked.and_then(|asked| millis(asked, self.answered)));
+        line.put_known("total_ms", millis(self.clock, Some(Instant::now())));
+        line.end()
     }
 }
 
@@ -216,10 +206,6 @@ impl Drop for RequestRecord {
 
 fn cut(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
-}
-
-fn millis(from: Instant, to: Instant) -> f64 {
-    to.saturating_duration_since(from).as_micros() as f64 / 1000.0
 }
 
 fn version(version: Version) -> &'static str {

@@ -28,7 +28,7 @@ pub struct Writer {
 
 #[derive(Debug)]
 enum Message {
-    Line(String),
+    Line(Vec<u8>),
     /// Of the edge itself: where control and every other daemon of the machine log, whatever file records go to.
     Log(String),
     /// Write to this file from now on; none: standard error.
@@ -51,7 +51,7 @@ impl Writer {
     }
 
     /// Leaves a line, without waiting.
-    pub fn put(&self, line: String) {
+    pub fn put(&self, line: Vec<u8>) {
         self.leave(Message::Line(line));
     }
 
@@ -125,7 +125,7 @@ impl<L: Write> Pen<L> {
     fn take(&mut self, message: Message) {
         match message {
             Message::Line(line) => {
-                self.batch.extend_from_slice(line.as_bytes());
+                self.batch.extend_from_slice(&line);
                 self.batch.push(b'\n');
                 self.lines += 1;
             }
