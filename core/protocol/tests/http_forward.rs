@@ -165,12 +165,10 @@ fn an_id_is_taken_where_it_can_be_written_everywhere() {
     assert!(request_id(&fields(&[&long])).is_none() && request_id(&fields(&[&long[..long.len() - 1]])).is_some());
 }
 
-fn front(https: bool) -> Front {
-    Front { authority: Authority::parse(b"mail.tgg.net.id").unwrap(), https }
-}
-
-fn backend() -> Backend {
-    Backend { hosts: vec![Host::parse(b"mbox-1.tgg.net.id").unwrap()], ports: vec![8080] }
+fn answered(headers: &mut HeaderMap, https: bool, rules: &AnswerRules) {
+    let authority = Authority::parse(b"mail.tgg.net.id").unwrap();
+    let backend = Backend { host: "mbox-1.tgg.net.id", port: 8080 };
+    answer(headers, Front { authority: &authority, https }, backend, rules);
 }
 
 #[test]
@@ -199,7 +197,7 @@ fn an_answer_is_made_the_clients() {
         "content-type: text/html",
     ];
     let mut headers = fields(&lines);
-    answer(&mut headers, &front(true), &backend(), &rules);
+    answered(&mut headers, true, &rules);
     let expected = [
         "content-location: /mail",
         "content-type: text/html",
@@ -213,7 +211,7 @@ fn an_answer_is_made_the_clients() {
     assert_eq!(text(&headers), expected);
 
     let mut plain = HeaderMap::new();
-    answer(&mut plain, &front(false), &backend(), &rules);
+    answered(&mut plain, false, &rules);
     assert!(!plain.contains_key("strict-transport-security"));
 }
 
@@ -237,7 +235,7 @@ fn cookies_get_our_domain_and_never_our_name() {
     for (cookie, expected) in table {
         let mut headers = HeaderMap::new();
         headers.append("set-cookie", HeaderValue::from_bytes(cookie.as_bytes()).unwrap());
-        answer(&mut headers, &front(true), &backend(), &rules);
+        answered(&mut headers, true, &rules);
         let left = headers.get("set-cookie").map(HeaderValue::as_bytes);
         assert_eq!(left, expected.map(str::as_bytes), "{cookie}");
     }
@@ -264,7 +262,7 @@ fn a_websocket_is_an_upgrade_before_the_backend() {
     for (is_http2, status, fields) in [(true, 200, 0), (false, 101, 3)] {
         let mut head = Response::builder().status(101).body(()).unwrap().into_parts().0;
         head.headers = self::fields(&["connection: upgrade", "upgrade: websocket", "sec-websocket-accept: x"]);
-        answer(&mut head.headers, &front(true), &backend(), &AnswerRules::default());
+        answered(&mut head.headers, true, &AnswerRules::default());
         accept(&mut head, is_http2);
         assert_eq!((head.status, head.headers.len()), (StatusCode::from_u16(status).unwrap(), fields));
     }

@@ -1,5 +1,6 @@
 //! Makes a request the backend's, and the backend's answer the client's.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -91,15 +92,13 @@ impl Asked<'_> {
     }
 
     fn make_clients(&self, headers: &mut HeaderMap, candidate: &Candidate) {
-        let own = || Host::parse(self.connection.setup.config.hostname.as_bytes());
-        let authority = self.target.authority.clone();
-        let Some(authority) = authority.or_else(|| Some(Authority { host: own()?, port: None })) else { return };
-        let front = Front { authority, https: self.origin.https };
-        let backend = Backend {
-            hosts: Host::parse(candidate.backend.host.as_bytes()).into_iter().collect(),
-            ports: vec![candidate.endpoint.port],
-        };
-        forward::answer(headers, &front, &backend, &self.host.answers);
+        let own =
+            || Some(Authority { host: Host::parse(self.connection.setup.config.hostname.as_bytes())?, port: None });
+        let authority = self.target.authority.as_ref().map(Cow::Borrowed);
+        let Some(authority) = authority.or_else(|| own().map(Cow::Owned)) else { return };
+        let front = Front { authority: &authority, https: self.origin.https };
+        let backend = Backend { host: &candidate.backend.host, port: candidate.endpoint.port };
+        forward::answer(headers, front, backend, &self.host.answers);
     }
 }
 

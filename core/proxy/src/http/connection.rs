@@ -188,8 +188,9 @@ async fn serve(connection: &Rc<Connection>, stream: Stream) -> Result<(), Error>
         return drive(connection, timeouts, serving, |serving| serving.graceful_shutdown()).await;
     }
     let mut builder = http1::Builder::new();
-    // A client that closes has left, also where it did not say so: nobody waits for it an hour at a backend.
-    builder.max_header_size(config.max_header).max_buf_size(config.max_header.max(BUFFER)).max_headers(MOST_FIELDS);
+    // A client that closes has left, also where it did not say so: nobody waits for it an hour at a backend. Of fields
+    // hyper takes a hundred, twice what browsers send; to be told a number costs it more.
+    builder.max_header_size(config.max_header).max_buf_size(config.max_header.max(BUFFER));
     let serving = pin!(builder.serve_connection(io, service).with_upgrades());
     drive(connection, timeouts, serving, |serving| serving.graceful_shutdown()).await
 }
@@ -256,8 +257,6 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
     }
 }
 
-/// Header fields of one request: nobody's browser sends half as many.
-const MOST_FIELDS: usize = 100;
 /// Most that hyper holds of a connection each way, a head or a part of a body.
 const BUFFER: usize = 64 * 1024;
 /// What a client may send on a stream before a backend has taken it, and on all of a connection.

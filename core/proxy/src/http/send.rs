@@ -142,7 +142,7 @@ async fn open(
     }
     let io = TokioIo::new(Paced::new(stream, timeouts.http.stall, None));
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(ANSWER_BUFFER).max_header_size(ANSWER_HEAD).max_headers(ANSWER_FIELDS);
+    builder.max_buf_size(ANSWER_BUFFER).max_header_size(ANSWER_HEAD);
     let (line, driving) = builder.handshake(io).await.map_err(|error| fault(&error, "connect"))?;
     let driving = driving.with_upgrades();
     tokio::task::spawn_local(async move {
@@ -232,4 +232,3 @@ pub(super) fn fault(error: &hyper::Error, step: &'static str) -> Error {
 /// Most of an answer that is held, and of its head: webmails set many cookies, and no more than this.
 const ANSWER_BUFFER: usize = 128 * 1024;
 const ANSWER_HEAD: usize = 64 * 1024;
-const ANSWER_FIELDS: usize = 200;

@@ -118,11 +118,11 @@ pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
 }
 
 fn strip_strangers(headers: &mut HeaderMap) {
-    let strange = |name: &&HeaderName| {
-        let name = name.as_str().replace('_', "-");
-        name.starts_with(OURS_PREFIX) || OURS.contains(&name.as_str())
+    let is_strange = |name: &&HeaderName| {
+        let octets = || name.as_str().bytes().map(|octet| if octet == b'_' { b'-' } else { octet });
+        octets().take(OURS_PREFIX.len()).eq(OURS_PREFIX.bytes()) || OURS.iter().any(|ours| octets().eq(ours.bytes()))
     };
-    let strange: Vec<_> = headers.keys().filter(strange).cloned().collect();
+    let strange: Vec<_> = headers.keys().filter(is_strange).cloned().collect();
     for name in strange {
         headers.remove(name);
     }
@@ -143,28 +143,26 @@ fn name_client(headers: &mut HeaderMap, onward: &Onward<'_>) {
     let Origin { client, through, https } = onward.origin;
     let scheme = if *https { "https" } else { "http" };
     let port = onward.authority.map_or(if *https { 443 } else { 80 }, |authority| authority.port(*https));
-    let chain: Vec<_> = [client].into_iter().chain(through).map(IpAddr::to_string).collect();
-    let mut forwarded: Vec<_> = [client].into_iter().chain(through).map(node).collect();
+    let (mut chain, mut forwarded) = (client.to_string(), node(client));
+    headers.insert(X_REAL_IP, value(&chain));
     // What the client said and how is in the first element, the client's.
-    if let Some(said) = forwarded.first_mut() {
-        if let Some(authority) = onward.authority {
-            let _ = write!(said, ";host={}", quoted(authority.to_string()));
-        }
-        let _ = write!(said, ";proto={scheme}");
+    if let Some(authority) = onward.authority {
+        let _ = write!(forwarded, ";host={}", quoted(authority.to_string()));
     }
-    let said = [
-        (FORWARDED, forwarded.join(", ")),
-        (X_FORWARDED_FOR, chain.join(", ")),
-        (X_FORWARDED_PORT, port.to_string()),
-        (X_FORWARDED_PROTO, scheme.to_owned()),
-        (X_REAL_IP, client.to_string()),
-    ];
-    for (name, value) in said {
-        // Addresses and hosts are visible ASCII.
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
+    let _ = write!(forwarded, ";proto={scheme}");
+    for address in through {
+        let _ = write!(chain, ", {address}");
+        let _ = write!(forwarded, ", {}", node(address));
     }
+    headers.insert(FORWARDED, value(&forwarded));
+    headers.insert(X_FORWARDED_FOR, value(&chain));
+    headers.insert(X_FORWARDED_PORT, HeaderValue::from(port));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+}
+
+/// Addresses and hosts are visible ASCII.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// An element of Forwarded: an IPv6 address is in brackets (RFC 7239, section 6).
@@ -182,10 +180,13 @@ fn quoted(value: String) -> String {
 
 /// `/path?query`, or `*`.
 fn origin_form(uri: &Uri) -> Uri {
-    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    // `http://host?query` has no path of its own.
-    let rooted = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
-    PathAndQuery::try_from(rooted).map(Uri::from).unwrap_or_default()
+    let Some(path) = uri.path_and_query() else { return Uri::default() };
+    match path.as_str().split_at_checked(1) {
+        // `http://host?query` has no path of its own, and `http://host` nothing at all.
+        Some(("?", _)) => PathAndQuery::try_from(format!("/{}", path.as_str())).map(Uri::from).unwrap_or_default(),
+        Some(("/", "")) => Uri::default(),
+        _ => Uri::from(path.clone()),
+    }
 }
 
 /// Whether a member of CDN-Loop is ours: the name, and whatever parameters.

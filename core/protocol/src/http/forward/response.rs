@@ -44,7 +44,7 @@ pub struct Added {
 /// Makes an answer the client's.
 ///
 /// A backend's Alt-Svc goes no further: it would lead clients past us. Nor does a cookie by our own name.
-pub fn answer(headers: &mut HeaderMap, front: &Front, backend: &Backend, rules: &AnswerRules) {
+pub fn answer(headers: &mut HeaderMap, front: Front<'_>, backend: Backend<'_>, rules: &AnswerRules) {
     strip_hop(headers);
     // Who passes trailers says so in requests.
     headers.remove(http::header::TE);
