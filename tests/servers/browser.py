@@ -46,10 +46,18 @@ def browser(directory: Path, authority: Authority, names: Mapping[str, tuple[str
 
 @contextmanager
 def page(running: Browser) -> Iterator[Page]:
-    """Open a page in a profile of its own, with no cookies."""
+    """Open a page in a profile of its own, with no cookies; pytest shows what went wrong there where a test fails."""
     with running.new_context() as profile:
         profile.set_default_timeout(PATIENCE_MS)
-        yield profile.new_page()
+        shown = profile.new_page()
+        shown.on("requestfailed", lambda request: print(request.method, request.url, request.failure))  # noqa: T201
+        shown.on("response", lambda answer: answer.ok or print(answer.status, answer.url))  # noqa: T201
+        shown.on("pageerror", lambda error: print(error))  # noqa: T201 PLW0108 - Playwright takes no built-in
+        try:
+            yield shown
+        except BaseException:
+            picture(shown, "failed")
+            raise
 
 
 def picture(shown: Page, name: str) -> None:

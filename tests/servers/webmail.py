@@ -47,7 +47,7 @@ class Webmail:
         if self.page.locator("#rcmloginuser").is_visible():
             self.keep("refused")
             return ""
-        self.page.locator("#mailboxlist").wait_for()
+        self._await_scripts("logout")
         return self.title()
 
     def title(self) -> str:
@@ -77,6 +77,7 @@ class Webmail:
     def send(self, to: str, subject: str, attachment: Path) -> None:
         """Write a message, attach a file, and see it sent."""
         self.page.goto(f"{URL}?_task=mail&_action=compose")
+        self._await_scripts("send")
         self.page.locator("#compose_to input").fill(f"{to},")
         self.page.locator("#compose-subject").fill(subject)
         self.page.locator("#composebody").fill("See you.")
@@ -84,12 +85,18 @@ class Webmail:
         # It has a name to be removed by as soon as the server has it all.
         self.page.locator("#attachment-list li:not(.uploading) a.delete").wait_for(timeout=UPLOAD_MS)
         self.keep(f"{subject} written")
-        self.page.locator(".toolbar a.send, .formbuttons button.send").locator("visible=true").first.click()
-        self.page.locator("#mailboxlist").wait_for(timeout=UPLOAD_MS)
+        # The form is sent from a frame, whose answer leads back to the mailbox.
+        with self.page.expect_navigation(url=lambda url: "_action=compose" not in url, timeout=UPLOAD_MS):
+            self.page.locator(".formbuttons button.send").click()
 
     def log_out(self) -> None:
+        self._await_scripts("logout")
         self.page.locator("#taskmenu a.logout").click()
         self.page.locator("#rcmloginuser").wait_for()
+
+    def _await_scripts(self, command: str) -> None:
+        """Wait until a command does something: before, its button is there and does not."""
+        self.page.wait_for_function(f"window.rcmail?.commands?.['{command}'] && !rcmail.busy")
 
     def _lists(self, subject: str) -> bool:
         """Tell whether the mailbox shows it, and if not look anew.
