@@ -7,13 +7,12 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use zproxy_protocol::proxy_header;
 
 use crate::Error;
 use crate::pool::{Endpoint, EndpointTls, Forward};
 use crate::stream::Stream;
-use crate::tls::Trust;
+use crate::tls::{Tls, Trust};
 
 /// What a connection to a backend is made of.
 #[derive(Clone, Copy, Debug)]
@@ -94,11 +93,11 @@ pub async fn secure(stream: Stream, target: Target<'_>, terms: Terms<'_>) -> Res
     let name = target.endpoint.verify_name.as_deref().unwrap_or(target.host);
     let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| Error::BackendTls(format!("{name:?} is no name a certificate can carry").into()))?;
-    let connector = TlsConnector::from(terms.trust.config(&target.endpoint.verify));
-    match tokio::time::timeout(terms.timeout, connector.connect(server_name, tcp)).await {
+    let config = terms.trust.config(&target.endpoint.verify);
+    match tokio::time::timeout(terms.timeout, Tls::connect(tcp, config, server_name)).await {
         Err(_) => Err(Error::BackendTimeout("TLS handshake")),
         Ok(Err(error)) => Err(Error::BackendTls(told(&error))),
-        Ok(Ok(tls)) => Ok(Stream::Tls(Box::new(tls.into()))),
+        Ok(Ok(tls)) => Ok(Stream::Tls(Box::new(tls))),
     }
 }
 

@@ -10,9 +10,10 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsStream;
 use zeroize::Zeroize as _;
 use zproxy_protocol::Input;
+
+use crate::tls::Tls;
 
 /// Size of the scratch buffer: above it a bigger read saves nothing (measured: 16 KiB to 64 KiB a third, beyond none).
 pub const SCRATCH: usize = 64 * 1024;
@@ -32,7 +33,7 @@ pub enum Stream {
     /// In clear.
     Plain(TcpStream),
     /// TLS, of either role.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Tls>),
 }
 
 impl Stream {
@@ -41,7 +42,7 @@ impl Stream {
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => tls.tcp(),
         }
     }
 
@@ -87,12 +88,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => match std::task::ready!(Pin::new(tls).poll_read(cx, buf)) {
-                // A peer that closes without close_notify: truncation is the protocols' business (a command without
-                // its end is not run), so it is an end like any other.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
-                other => Poll::Ready(other),
-            },
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
 }

@@ -8,28 +8,29 @@ mod client_auth;
 mod client_certificate;
 mod directories;
 mod failure;
+mod handshake;
 mod ocsp;
+mod record_layer;
 mod tickets;
 mod trust;
 mod watched;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{NamedGroup, ServerConfig, ServerConnection};
+use rustls::{CommonState, NamedGroup, ServerConfig};
 use tokio::net::TcpStream;
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
 use zproxy_protocol::Name;
 
 pub use certificates::Certificates;
 pub use client_auth::Verifier;
 pub(crate) use client_auth::load as load_client_auth;
 pub use client_certificate::ClientCertificate;
+pub use record_layer::Tls;
 pub use tickets::Tickets;
 pub use trust::Trust;
 
@@ -118,20 +119,56 @@ impl ServerTls {
         match tokio::time::timeout(deadline, self.handshake(tcp)).await {
             Err(_) => Err(Error::ClientTimeout("TLS handshake")),
             Ok(Err(error)) => Err(Error::ClientTls(failure::reason(&error).into())),
-            Ok(Ok(tls)) => {
-                let facts = Facts::of(tls.get_ref().1, self.external_identity);
-                Ok((Stream::Tls(Box::new(tls.into())), facts))
+            Ok(Ok((tls, server_name))) => {
+                let facts = Facts::of(tls.agreed(), server_name, self.external_identity);
+                Ok((Stream::Tls(Box::new(tls)), facts))
             }
         }
     }
 
-    /// The certificate is found between the client's hello and our answer: it may have to be read.
-    async fn handshake(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let started = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
-        let name = started.client_hello().server_name().map(str::to_owned);
+    /// Also returns the name that the client asked for.
+    async fn handshake(&self, mut tcp: TcpStream) -> io::Result<(Tls, Option<String>)> {
         let mut config = self.config.clone();
+        if self.certificates.are_at_hand() {
+            let resolver = Arc::new(Listed { under: self.shown(), asked: OnceLock::new() });
+            config.cert_resolver = Arc::clone(&resolver) as _;
+            let tls = Tls::accept(tcp, config, Vec::new()).await?;
+            return Ok((tls, resolver.asked.get().cloned()));
+        }
+        // It may have to be read, between the client's hello and our answer.
+        let (received, name) = handshake::hello(&mut tcp).await?;
         config.cert_resolver = Arc::new(Chosen(self.certificates.find(name.as_deref(), &self.records).await));
-        started.into_stream(Arc::new(config)).await
+        Ok((Tls::accept(tcp, config, received).await?, name))
+    }
+
+    fn shown(&self) -> Shown {
+        (Arc::clone(&self.certificates), self.records.clone())
+    }
+}
+
+/// Certificates, and where is told what is wrong with them.
+type Shown = (Arc<Certificates>, Writer);
+
+/// Finds the certificate of one handshake among those in memory, and learns who is asked for.
+struct Listed {
+    under: Shown,
+    asked: OnceLock<String>,
+}
+
+impl std::fmt::Debug for Listed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listed")
+    }
+}
+
+impl ResolvesServerCert for Listed {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name();
+        if let Some(name) = name {
+            self.asked.get_or_init(|| name.to_owned());
+        }
+        let (certificates, records) = &self.under;
+        certificates.find_listed(name, records)
     }
 }
 
@@ -167,13 +204,13 @@ pub struct Facts {
 }
 
 impl Facts {
-    fn of(connection: &ServerConnection, rule: ExternalIdentity) -> Self {
+    fn of(connection: &CommonState, server_name: Option<String>, rule: ExternalIdentity) -> Self {
         let leaf = connection.peer_certificates().and_then(|chain| chain.first());
         let certificate = leaf.map(ClientCertificate::read);
         Self {
             version: version_name(connection.protocol_version()),
             cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
-            server_name: connection.server_name().map(str::to_ascii_lowercase),
+            server_name: server_name.map(|name| name.to_ascii_lowercase()),
             alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
             resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
             key_exchange: connection.negotiated_key_exchange_group().and_then(|group| group.name().as_str()),

@@ -53,6 +53,19 @@ impl Certificates {
         Self { listed, directories, looks: Arc::new(Semaphore::new(LOOKS)) }
     }
 
+    /// Whether all are in memory, and none has to be read first.
+    pub(super) fn are_at_hand(&self) -> bool {
+        self.directories.are_none()
+    }
+
+    /// The certificate for a host name, of those in memory.
+    pub(super) fn find_listed(&self, name: Option<&str>, records: &Writer) -> Option<Arc<CertifiedKey>> {
+        let name = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        let own = name.as_deref().and_then(|name| self.listed.exact.get(name)).cloned();
+        let found = own.or_else(|| self.listed.by_parent_or_default(name.as_deref()));
+        found.map(|watched| watched.show(records, &self.looks))
+    }
+
     /// The certificate for a host name: one that is for it alone, then one for all names of its parent, then the
     /// default.
     pub async fn find(&self, name: Option<&str>, records: &Writer) -> Option<Arc<CertifiedKey>> {

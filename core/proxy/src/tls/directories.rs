@@ -55,6 +55,11 @@ impl Directories {
         }
     }
 
+    /// Whether there are none.
+    pub(super) fn are_none(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     /// The certificate of a host name in lower case: its own, or the one for all names of its parent.
     pub(super) async fn find(&self, name: &str, records: &Writer) -> Option<Arc<Watched>> {
         if self.paths.is_empty() || !is_host(name) {
