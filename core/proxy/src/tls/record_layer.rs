@@ -34,6 +34,8 @@ pub struct Tls {
     plain: Kept,
     /// Encrypted, and not taken by the kernel.
     unsent: Kept,
+    /// What came behind octets that the reader was to have first.
+    fault: Option<io::Error>,
     ended: bool,
     closing: bool,
 }
@@ -266,7 +268,7 @@ impl Tls {
     /// A connection whose handshake is to be done; `received` has come already.
     pub(super) fn new(tcp: TcpStream, role: Role, received: Vec<u8>) -> Self {
         let (plain, unsent) = (Kept::default(), Kept::default());
-        Self { tcp, role, received, plain, unsent, ended: false, closing: false }
+        Self { tcp, role, received, plain, unsent, fault: None, ended: false, closing: false }
     }
 
     /// The TCP connection below.
@@ -364,6 +366,9 @@ impl AsyncRead for Tls {
             tls.plain.take(count);
             return Poll::Ready(Ok(()));
         }
+        if let Some(fault) = tls.fault.take() {
+            return Poll::Ready(Err(fault));
+        }
         let before = buf.filled().len();
         ready!(with_buffer(|buffer| {
             while !tls.ended && buf.filled().len() == before && tls.plain.is_empty() {
@@ -374,7 +379,11 @@ impl AsyncRead for Tls {
                 // An end without a word is one like any other: what is cut short no protocol takes for whole.
                 tls.ended = count == 0;
                 buffer[..kept].copy_from_slice(&tls.received);
-                tls.ended |= tls.receive(&mut buffer[..kept + count], Some(buf))? == Phase::Closed;
+                match tls.receive(&mut buffer[..kept + count], Some(buf)) {
+                    Ok(phase) => tls.ended |= phase == Phase::Closed,
+                    Err(fault) if buf.filled().len() > before => tls.fault = Some(fault),
+                    Err(fault) => return Poll::Ready(Err(fault)),
+                }
             }
             Poll::Ready(io::Result::Ok(()))
         }))?;

@@ -75,8 +75,8 @@ impl Edge {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
-    /// What the edge learns of a client that asks for a name, or why there is no handshake.
-    pub(super) async fn meet(&self, client: &Arc<ClientConfig>, name: &str) -> Result<Facts, String> {
+    /// What its handshakes run under.
+    pub(super) fn server(&self) -> ServerTls {
         let terms = tls::Terms {
             listener: &self.setup.config.listeners[0],
             certificates: &self.setup.certificates,
@@ -85,7 +85,12 @@ impl Edge {
             post_quantum: self.setup.config.tls.post_quantum,
             records: &self.records,
         };
-        let under = ServerTls::new(terms).unwrap();
+        ServerTls::new(terms).unwrap()
+    }
+
+    /// What the edge learns of a client that asks for a name, or why there is no handshake.
+    pub(super) async fn meet(&self, client: &Arc<ClientConfig>, name: &str) -> Result<Facts, String> {
+        let under = self.server();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let visiting = tokio::spawn(visit(address, Arc::clone(client), name.to_owned()));
