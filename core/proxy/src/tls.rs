@@ -6,11 +6,13 @@
 mod certificates;
 mod client_auth;
 mod client_certificate;
+mod connection;
 mod directories;
+mod engine;
 mod failure;
 mod handshake;
 mod ocsp;
-mod record_layer;
+
 mod tickets;
 mod trust;
 mod watched;
@@ -30,7 +32,7 @@ pub use certificates::Certificates;
 pub use client_auth::Verifier;
 pub(crate) use client_auth::load as load_client_auth;
 pub use client_certificate::ClientCertificate;
-pub use record_layer::Tls;
+pub use connection::Tls;
 pub use tickets::Tickets;
 pub use trust::Trust;
 

@@ -10,7 +10,8 @@ use rustls::{ClientConfig, CommonState, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::record_layer::{Role, Tls, broken};
+use super::connection::Tls;
+use super::engine::{Role, broken};
 
 impl Tls {
     /// Ends a client's TLS; `received` has come of it already.
