@@ -9,6 +9,7 @@ import pytest
 from servers.fake_web import says
 from servers.http_client import Http1, basic
 from servers.site import BUDI, SITI, Site
+from servers.waiting import until
 from zcontrol.demo.accounts import HOSTNAME
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def test_a_trusted_proxy_is_believed_who_the_client_is(
             assert asked.value("x-real-ip") == "198.51.100.7"
             assert asked.value("x-forwarded-for") == f"198.51.100.7, {visitor.address}"
             assert (asked.value("x-forwarded-proto"), asked.value("x-request-id")) == ("https", "from-lb-1")
-        record = next(one for one in site.zproxy.records() if one.get("path") == "/trusted")
+        (record,) = until(lambda: [one for one in site.zproxy.records() if one.get("path") == "/trusted"])
         assert (record["client"], record["id"]) == ("198.51.100.7", "from-lb-1")
 
 
