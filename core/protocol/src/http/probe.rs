@@ -7,7 +7,8 @@ const QUESTION: &[u8] = b"OPTIONS / HTTP/1.0\r\nUser-Agent: zproxy\r\n\r\n";
 /// `HTTP/1.1 200`.
 const STATUS_LINE: usize = 12;
 
-/// Asks, and reads the status: 5xx says that the server cannot serve, anything else that it does.
+/// Asks, and reads the status: 5xx says that the server cannot serve, anything else that it does; and so does 501, by
+/// which a server says that it does not know the question.
 #[derive(Debug, Default)]
 pub(super) struct Probe {
     asked: bool,
@@ -22,6 +23,7 @@ impl Client for Probe {
         }
         let Some(line) = input.bytes().get(..STATUS_LINE) else { return Ok(ClientStep::More) };
         match line {
+            [.., b' ', b'5', b'0', b'1'] if line.starts_with(b"HTTP/1.") => Ok(ClientStep::Probed(Vec::new())),
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', b'5', ..] => Err(Error::BackendCannotServe),
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', b'1'..=b'4', ..] => {
                 Ok(ClientStep::Probed(Vec::new()))
@@ -59,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_server_that_answers_lives_unless_it_says_that_it_cannot() {
-        for answer in ["HTTP/1.1 200 OK", "HTTP/1.0 404 Not Found", "HTTP/1.1 405 ", "HTTP/1.1 302"] {
+        for answer in ["HTTP/1.1 200 OK", "HTTP/1.0 404 Not Found", "HTTP/1.1 405 ", "HTTP/1.1 302", "HTTP/1.0 501"] {
             assert!(probed(answer.as_bytes()).unwrap(), "{answer}");
         }
         assert!(!probed(b"HTTP/1.1 20").unwrap(), "a line that has not ended");
