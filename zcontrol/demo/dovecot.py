@@ -60,6 +60,13 @@ class Setting:
     lines: str = ""
     """Configuration lines behind ours, so that they win."""
     address: str = field(default_factory=own_address)
+    storage: Path | None = None
+    """Where mail lies that several servers share, made like `directory` and left when it stops; None: its own."""
+
+    @property
+    def mail(self) -> Path:
+        """Where mail lies."""
+        return self.storage or self.directory / "mail"
 
 
 class MailboxServer:
@@ -107,7 +114,7 @@ class MailboxServer:
 
     def deliver(self, account: str, message: bytes) -> None:
         """Put a message into the account's INBOX, as a delivery agent would."""
-        new = self.setting.directory / "mail" / account / "Maildir" / "new"
+        new = self.setting.mail / account / "Maildir" / "new"
         unique = f"{time.time_ns()}.{os.getpid()}_{random.getrandbits(32)}.{self.name}"
         draft = new.parent / "tmp" / unique
         draft.write_bytes(message)
@@ -124,8 +131,7 @@ class MailboxServer:
         directory = self.setting.directory
         directory.mkdir(parents=True, mode=0o700)
         for account in self.setting.passwords:
-            for folder in ("cur", "new", "tmp"):
-                (directory / "mail" / account / "Maildir" / folder).mkdir(parents=True)
+            self._prepare_mailbox(self.setting.mail / account)
         users = "".join(f"{account}:{{PLAIN}}{password}\n" for account, password in self.setting.passwords.items())
         (directory / "users").write_text(users)
         for name, source in (("cert.pem", self.setting.certificate_file), ("key.pem", self.setting.key_file)):
@@ -134,6 +140,7 @@ class MailboxServer:
         config = directory / "dovecot.conf"
         text = CONFIG.format(
             directory=directory,
+            mail=self.setting.mail,
             name=self.name,
             address=self.address,
             user=owner.pw_name,
@@ -147,6 +154,14 @@ class MailboxServer:
         for path in (directory, *directory.rglob("*")):
             _give(path)
         return config
+
+    def _prepare_mailbox(self, home: Path) -> None:
+        """Make it, unless the storage has it: then it may be in use."""
+        if not home.exists():
+            for folder in ("cur", "new", "tmp"):
+                (home / "Maildir" / folder).mkdir(parents=True)
+            for path in (home.parent, home, *home.rglob("*")):
+                _give(path)
 
     def _wait_until_open(self, port: int) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -226,7 +241,7 @@ mail_uid = {uid}
 mail_gid = {gid}
 first_valid_uid = 1
 first_valid_gid = 1
-mail_home = {directory}/mail/%u
+mail_home = {mail}/%u
 mail_location = maildir:~/Maildir
 mail_max_userip_connections = 1000
 ssl = yes

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import html
 import imaplib
 import secrets
 import threading
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,19 +27,27 @@ COOKIE: Final = "session"
 TOKEN: Final = "token"  # noqa: S105 - the name of a field
 USER: Final = "user"
 LONGEST_FORM: Final = 4096
+LARGEST_FILE: Final = 20 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sessions:
+    """Who is there, by cookie."""
+
+    tokens: dict[str, str] = field(default_factory=dict)
+    """What each session's form must carry."""
+    inboxes: dict[str, str] = field(default_factory=dict)
+    """What is shown to each whose user has logged in."""
 
 
 @final
 class Webmail:
-    """One running webmail; a context manager that stops it."""
+    """One running webmail; a context manager that stops it. Several may share their sessions."""
 
-    def __init__(self, server: str, address: str, imap_port: int) -> None:
+    def __init__(self, server: str, address: str, imap_port: int, sessions: Sessions | None = None) -> None:
         self.server: Final = server
         self.imap: Final = (address, imap_port)
-        self.tokens: Final[dict[str, str]] = {}
-        """Of each session, what its form must carry."""
-        self.inboxes: Final[dict[str, str]] = {}
-        """Of each session whose user has logged in, what it shows."""
+        self.sessions: Final = sessions or Sessions()
         self._http = ThreadingHTTPServer((address, PORT), lambda *called: Handler(self, *called))
         self._http.daemon_threads = True
 
@@ -69,6 +79,8 @@ class Handler(BaseHTTPRequestHandler):
     """One connection, from the proxy."""
 
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes; else the second waits 40 ms for the first one's acknowledgement.
+    disable_nagle_algorithm = True
 
     def __init__(self, webmail: Webmail, *called: object) -> None:
         self.webmail = webmail
@@ -82,31 +94,43 @@ class Handler(BaseHTTPRequestHandler):
                 self._say(HTTPStatus.UNAUTHORIZED, "", ("WWW-Authenticate", 'Basic realm="mail"'))
             else:
                 self._say(HTTPStatus.OK, inbox, kind="text/plain")
-        elif shown := self.webmail.inboxes.get(self._session()):
+        elif shown := self.webmail.sessions.inboxes.get(self._session()):
             self._say(HTTPStatus.OK, f"<pre>{html.escape(shown)}</pre>")
         else:
             self._show_form()
 
     def do_POST(self) -> None:
-        """Log in, by a form of this server and no other."""
+        """Log in, by a form of this server and no other; or, logged in, send a file."""
         length = int(self.headers.get("Content-Length") or 0)
+        if self.path == "/upload":
+            self._take_file(length)
+            return
         form = parse_qs(self.rfile.read(min(length, LONGEST_FORM)).decode("utf-8", "replace"))
         user, password, token = (form.get(name, [""])[0] for name in (USER, "password", TOKEN))
         session = self._session()
-        if not token or token != self.webmail.tokens.get(session):
+        if not token or token != self.webmail.sessions.tokens.get(session):
             self._say(HTTPStatus.FORBIDDEN, f"<p>This form is not of {self.webmail.server}.")
         elif (inbox := self.webmail.inbox(user, password)) is None:
             self._say(HTTPStatus.UNAUTHORIZED, "<p>Wrong name or password. <a href=/>Again</a>")
         else:
-            self.webmail.inboxes[session] = inbox
+            self.webmail.sessions.inboxes[session] = inbox
             self._say(HTTPStatus.SEE_OTHER, "", ("Location", "/"))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as http.server calls it
         """Say nothing: the proxy's records tell more."""
 
+    def _take_file(self, length: int) -> None:
+        if length > LARGEST_FILE or self._session() not in self.webmail.sessions.inboxes:
+            # What is not read would be taken for the next request.
+            self.close_connection = True
+            self._say(HTTPStatus.FORBIDDEN, f"<p>Log in first; at most {LARGEST_FILE} octets.")
+            return
+        file = self.rfile.read(length)
+        self._say(HTTPStatus.OK, f"{len(file)} octets, SHA-256 {hashlib.sha256(file).hexdigest()}", kind="text/plain")
+
     def _show_form(self) -> None:
         session, token = secrets.token_urlsafe(), secrets.token_urlsafe()
-        self.webmail.tokens[session] = token
+        self.webmail.sessions.tokens[session] = token
         cookie = f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax"
         self._say(HTTPStatus.OK, FORM.format(server=self.webmail.server, token=token), ("Set-Cookie", cookie))
 
