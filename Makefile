@@ -2,13 +2,15 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test build lint fmt fuzz bench packages test-packages bench-packages fuzz-packages
+.PHONY: help run test build lint fmt fuzz bench load packages test-packages bench-packages fuzz-packages
 
 PYTHON ?= python3
 BIN := .venv/bin
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 # Options of the demo: make run DEMO="--port-offset 10000"
 DEMO ?=
+# Another profile, or more accounts: make load LOAD="loadtests/profiles/server_added.toml --accounts 300"
+LOAD ?=
 FUZZ_SECONDS ?= 60
 # cargo finds its subcommands on the PATH.
 FUZZ := PATH="$(CURDIR)/$(BIN):$$PATH" cargo fuzz
@@ -51,6 +53,7 @@ lint: packages .venv/.core .venv/.dev ## format, clippy, ruff, mypy, generated c
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	cd loadtests && ../$(BIN)/mypy --config-file ../pyproject.toml locustfile.py load.py report.py
 	$(BIN)/stubtest zcontrol._core
 	$(BIN)/python protos/generate.py --check
 
@@ -72,6 +75,9 @@ bench: bench-packages build .venv/.dev ## the figures: routes, the control plane
 	$(BIN)/python loadtests/bench_verify.py
 	$(BIN)/python loadtests/bench_logins.py
 	$(BIN)/python loadtests/bench_http.py
+
+load: packages .venv/.core .venv/.dev ## two minutes of locust users before a small world of our own; says where the report is
+	@$(BIN)/python loadtests/load.py $(LOAD)
 
 packages:
 	@sh .ci/apt $(RUN_PACKAGES)
