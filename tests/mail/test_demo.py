@@ -48,14 +48,17 @@ def test_each_command_of_the_text_does_what_the_text_says() -> None:
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             return done.stdout + done.stderr
 
-        siti, sarbini, bare, browse_siti, browse_budi, starttls, pool, explain, add, move, budi, records = commands
+        siti, sarbini, bare, send, letter, *commands = commands
+        browse_siti, browse_budi, starttls, pool, explain, add, move, budi, records = commands
         assert "The account siti@tgg.net.id lives on mbox-1." in shell(siti)
         assert "The account sarbini@gec-course.com lives on mbox-2." in shell(sarbini)
         assert "The account siti@tgg.net.id lives on mbox-1." in shell(bare)
+        shell(send)
+        assert "From one server to the other." in shell(letter)
         assert "The account siti@tgg.net.id lives on mbox-1." in shell(browse_siti)
         assert "The account budi@tgg.net.id lives on mbox-2." in shell(browse_budi)
         assert "Verification: OK" in shell(starttls)
-        assert {"mbox-1", "mbox-2"} == set(re.findall(r"mbox-\d", shell(pool)))
+        assert {"mbox-1", "mbox-2", "mta"} == set(re.findall(r"mbox-\d|mta", shell(pool)))
         assert "mbox-2" in shell(explain)
         shell(add)
         shell(move)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def demo(
-    port_offset: Annotated[int, typer.Option(help="Added to the ports 1143, 1993, 1110, 1995, 1443 and 1080.")] = 0,
+    port_offset: Annotated[
+        int, typer.Option(help="Added to the ports 1143, 1993, 1110, 1995, 1587, 1465, 1443 and 1080.")
+    ] = 0,
     *,
     any_ports: Annotated[bool, typer.Option("--any-ports", help="Take any free ports instead.")] = False,
 ) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zcontrol.demo.stage import Stage
 
 MOVED = "budi@tgg.net.id"
+SENDER = "siti@tgg.net.id"
 
 
 def guide(stage: Stage, addresses: Mapping[str, str], program: str) -> str:
@@ -27,7 +28,8 @@ def guide(stage: Stage, addresses: Mapping[str, str], program: str) -> str:
     def curl(url: str, listener: str, user: str) -> str:
         command = ["curl", "-sS", "--cacert", trusted]
         command += ["--resolve", f"{HOSTNAME}:{port[listener]}:127.0.0.1", "--user", f"{user}:{PASSWORD}"]
-        return shlex.join([*command, f"{listener}://{HOSTNAME}:{port[listener]}/{url}"])
+        scheme = "smtps" if listener == "submissions" else listener
+        return shlex.join([*command, f"{scheme}://{HOSTNAME}:{port[listener]}/{url}"])
 
     newcomer = stage.servers[NEWCOMER]
     return TEXT.format(
@@ -37,6 +39,8 @@ def guide(stage: Stage, addresses: Mapping[str, str], program: str) -> str:
         read_siti=curl("INBOX;MAILINDEX=1", "imaps", "siti@tgg.net.id"),
         read_sarbini=curl("INBOX;MAILINDEX=1", "imaps", "sarbini@gec-course.com"),
         read_bare=curl("1", "pop3s", "siti"),
+        send=curl("", "submissions", SENDER) + f" --mail-from {SENDER} --mail-rcpt {MOVED} --upload-file -",
+        read_letter=curl("INBOX;MAILINDEX=2", "imaps", MOVED),
         browse_siti=curl("home/siti@tgg.net.id", "https", "siti@tgg.net.id"),
         browse_budi=curl(f"home/{MOVED}", "https", MOVED),
         webmail=f"https://localhost:{port['https']}/",
@@ -74,6 +78,10 @@ Read mail by IMAPS. One host name, two servers: the message says on which one th
 
 By POP3S, with a name that lacks its domain: the host name asked for supplies it.
     {read_bare}
+
+Send mail by submission, to somebody on the other server, and read it there.
+    printf 'Subject: Hello\\r\\n\\r\\nFrom one server to the other.\\r\\n' | {send}
+    {read_letter}
 
 By HTTPS: a request goes to the server of the user it names. Both webmails are in a browser too, at one address,
 {webmail} (the certificate is nobody's it knows); whoever logs in lands on his own server, though

@@ -1,10 +1,12 @@
 """The demo's stage in one directory: three mailbox servers, each with a webmail, accounts, certificate, config file.
 
-mbox-3 runs, but the pool does not know it: adding it is part of the demo. Every account has a mailbox there.
+A submission server serves them all. mbox-3 runs, but the pool does not know it: adding it is part of the demo. Every
+account has a mailbox there.
 """
 
 from __future__ import annotations
 
+import csv
 import shutil
 import socket
 import tempfile
@@ -17,6 +19,9 @@ from typing import TYPE_CHECKING, Final
 from zcontrol.demo.accounts import ACCOUNTS, HOSTNAME, PASSWORD, welcome
 from zcontrol.demo.certificate import self_signed
 from zcontrol.demo.dovecot import PORTS, MailboxServer, Setting
+from zcontrol.demo.loopback import own_address
+from zcontrol.demo.submission import PORT as SUBMISSION_PORT
+from zcontrol.demo.submission import Submission
 from zcontrol.demo.webmail import PORT, TOKEN, USER, Webmail
 from zcontrol.errors import ZproxyError
 
@@ -29,6 +34,8 @@ LISTENERS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "imaps": (1993, "implicit"),
         "pop3": (1110, "starttls_optional"),
         "pop3s": (1995, "implicit"),
+        "submission": (1587, "starttls_required"),
+        "submissions": (1465, "implicit"),
         "https": (1443, "implicit"),
         "http": (1080, "off"),
     }
@@ -36,6 +43,7 @@ LISTENERS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
 """Port and TLS of each listener of the proxy."""
 
 NEWCOMER: Final = "mbox-3"
+MTA: Final = "mta"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +78,8 @@ class Stage:
 
     directory: Path
     servers: Mapping[str, MailboxServer]
+    submission: str
+    """The address of the submission server."""
     ports: Ports
 
     @property
@@ -97,6 +107,12 @@ class Stage:
         """Where each session leaves its record."""
         return self.directory / "records.jsonl"
 
+    def deliver(self, account: str, message: bytes) -> None:
+        """Put a message where the account lives now."""
+        with self.accounts_file.open(newline="") as rows:
+            homes = {row["account"]: row["home"] for row in csv.DictReader(rows)}
+        self.servers[homes[account]].deliver(account, message)
+
 
 @contextmanager
 def set_up(ports: Ports) -> Iterator[Stage]:
@@ -108,7 +124,7 @@ def set_up(ports: Ports) -> Iterator[Stage]:
         # Root's Dovecot runs as another user, who must be able to pass through.
         directory.chmod(0o711)
         servers: dict[str, MailboxServer] = {}
-        stage = Stage(directory=directory, servers=servers, ports=ports)
+        stage = Stage(directory=directory, servers=servers, submission=own_address(), ports=ports)
         self_signed(stage.certificate_file, stage.key_file, HOSTNAME, "mail.gec-course.com")
         everybody = tuple(account for accounts in ACCOUNTS.values() for account in accounts)
         for name, accounts in {**ACCOUNTS, NEWCOMER: everybody}.items():
@@ -117,6 +133,7 @@ def set_up(ports: Ports) -> Iterator[Stage]:
                 servers[name].deliver(account, welcome(account, name))
             stack.enter_context(Webmail(name, servers[name].address, PORTS["imap"]))
         stage.accounts_file.write_text(_accounts_csv())
+        stack.enter_context(Submission(stage.submission, dict.fromkeys(everybody, PASSWORD), stage.deliver))
         stage.config_file.write_text(_config(stage))
         yield stage
 
@@ -145,6 +162,7 @@ def _config(stage: Stage) -> str:
             key_file=stage.key_file,
             records_file=stage.records_file,
             accounts_file=stage.accounts_file,
+            mta=MTA,
             user=USER,
             token=TOKEN,
         )
@@ -154,6 +172,7 @@ def _config(stage: Stage) -> str:
         parts.append(LISTENER.format(name=name, protocol=protocol, port=stage.ports.of(name), tls=tls))
     parts.append("# These seed the pool; from then on `zproxy pool` changes it.\n")
     parts += [BACKEND.format(name=name, host=stage.servers[name].address, http=PORT, **PORTS) for name in ACCOUNTS]
+    parts.append(SUBMISSION.format(name=MTA, host=stage.submission, port=SUBMISSION_PORT))
     return "\n".join(parts)
 
 
@@ -187,9 +206,10 @@ domain = "gec-course.com"
 [[http.hosts]]
 login_forms = [{{ path = "/", field = "{user}", hidden = ["{token}"] }}]
 
-# Where the form comes from.
+# Where the form comes from, and whom to send by: no mailbox server has a submission server of its own.
 [defaults]
 http = "mbox-1"
+submission = "{mta}"
 """
 
 LISTENER: Final = """\
@@ -215,4 +235,13 @@ forward = "xclient"
 
 [backends.endpoints.http]
 port = {http}
+"""
+
+SUBMISSION: Final = """\
+[[backends]]
+name = "{name}"
+host = "{host}"
+
+[backends.endpoints.submission]
+port = {port}
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import html
 import imaplib
@@ -85,6 +86,11 @@ class Handler(BaseHTTPRequestHandler):
     def __init__(self, webmail: Webmail, *called: object) -> None:
         self.webmail = webmail
         super().__init__(*called)  # type: ignore[arg-type] # as socketserver calls it
+
+    def handle(self) -> None:
+        """Serve until either side goes: how it goes is nothing to tell of."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def do_GET(self) -> None:
         """Show the inbox, or the form by which it opens."""
