@@ -6,6 +6,7 @@ Names the user classes to locust, gives them the plan, sets the profile's shape,
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ def _prepare(environment: Environment, runner: Runner, **_: object) -> None:
     if isinstance(runner, MasterRunner):
         give(runner, document)
     Person.ready.set()
+    # As Ctrl-C: until the shape has ended locust hears no SIGTERM, and what is disturbed would stay so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     environment.events.test_start.add_listener(run.begin)
     environment.events.test_stop.add_listener(run.end)
     environment.events.cpu_warning.add_listener(run.warn)

@@ -52,25 +52,27 @@ class Steps:
         try:
             yield step
         except (OSError, ServerError) as error:
-            self._count(step, start, FailedError(told(error, self.home)))
+            self._count(step, since(start), FailedError(told(error, self.home)))
             raise
-        self._count(step, start, None)
+        self._count(step, since(start), None)
 
     @contextmanager
     def waiting(self, name: str) -> Iterator[None]:
-        """Wait for what may take as long as it will: only what goes wrong is counted, then raised."""
-        start = time.perf_counter()
+        """Wait for what may take as long as it will: only what goes wrong is counted, without a time, then raised."""
         try:
             yield
         except (OSError, ServerError) as error:
-            self._count(Step(name=name), start, FailedError(told(error, self.home)))
+            self._count(Step(name=name), None, FailedError(told(error, self.home)))
             raise
 
-    def _count(self, step: Step, start: float, failure: FailedError | None) -> None:
+    def _count(self, step: Step, took: float | None, failure: FailedError | None) -> None:
         fields: dict[str, Any] = {"request_type": self.protocol, "name": step.name, "response_length": step.octets}
-        self.request.fire(
-            **fields, response_time=(time.perf_counter() - start) * 1000, exception=failure, context={"home": self.home}
-        )
+        self.request.fire(**fields, response_time=took, exception=failure, context={"home": self.home})
+
+
+def since(start: float) -> float:
+    """Return the milliseconds since then."""
+    return (time.perf_counter() - start) * 1000
 
 
 def told(error: Exception, home: str) -> str:

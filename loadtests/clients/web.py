@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 import ssl
 from html.parser import HTMLParser
 from http.cookies import CookieError, SimpleCookie
@@ -23,7 +24,8 @@ MOST_OCTETS = 64 * 2**20
 REFUSED = 400
 """From here on a status is a failure."""
 SHOWN = 60
-"""Octets of a refused answer's body that go into its failure."""
+"""Letters of a refused answer's text that go into its failure."""
+TAG = re.compile(r"<[^>]*>")
 
 
 class Web:
@@ -83,7 +85,8 @@ class Web:
         for cookie in answer.headers.get_all("Set-Cookie", []):
             self._keep(cookie)
         if answer.status >= REFUSED:
-            raise ServerError(f"{answer.status} {answer.reason}: {text[:SHOWN].decode(errors='replace')}")
+            said = " ".join(TAG.sub(" ", text.decode(errors="replace")).split())
+            raise ServerError(f"{answer.status} {answer.reason}: {said[:SHOWN]}")
         if method == "POST" and (onward := answer.headers.get("Location")):
             there = urlsplit(onward)
             return self._ask(step, "GET", (there.path or "/") + (f"?{there.query}" if there.query else ""))

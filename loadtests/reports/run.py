@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MOST_POINTS = 120
+MOST_POINTS = 60
 """Of a line: more cannot be seen, and a point of few steps is mostly noise."""
 
 
