@@ -27,11 +27,6 @@ class Account:
     password: str
     home: str = ""
 
-    @property
-    def domain(self) -> str:
-        """The part behind the @; empty: none."""
-        return self.name.rpartition("@")[2] if "@" in self.name else ""
-
 
 def read_accounts(file: Path, password: str) -> list[dict[str, str]]:
     """Return the rows, as workers get them."""
