@@ -253,7 +253,8 @@ struct Local {
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
     fn execute(&self, task: F) {
-        tokio::task::spawn_local(taking::run(task, self.stall));
+        // In a box: the task would have room for it twice, before it runs and as it does.
+        tokio::task::spawn_local(taking::run(Box::pin(task), self.stall));
     }
 }
 

@@ -190,7 +190,8 @@ impl<'a> Asked<'a> {
         let place = match (identity.who, self.origin.https) {
             (Who::Form(form), true) => {
                 let form = form.clone();
-                return self.log_in(&form, head, body, record).await;
+                // Kept apart: every other request would have room for it.
+                return Box::pin(self.log_in(&form, head, body, record)).await;
             }
             // A cookie that remembers is for TLS only.
             (Who::Form(_), false) => Place::of(Whose::Nobody),

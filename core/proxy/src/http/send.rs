@@ -136,7 +136,8 @@ async fn open(
     let target = Target { address: candidate.address, host: &candidate.backend.host, endpoint: &candidate.endpoint };
     let terms = Terms { trust: &connection.setup.trust, timeout: timeouts.connect, tcp_user: timeouts.tcp_user };
     let ends = (connection.ends.client, connection.ends.local);
-    let stream = dial::open(target, terms, Some(ends)).await?;
+    // Kept apart: most requests find a connection, and would have room for a handshake.
+    let stream = Box::pin(dial::open(target, terms, Some(ends))).await?;
     if connection.shared.leads_back(stream.tcp()) {
         return Err(Error::BackendIsUs(candidate.address));
     }

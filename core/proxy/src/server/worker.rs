@@ -82,11 +82,11 @@ async fn accept(listener: &TcpListener, door: &Door, shared: &Arc<Shared>) {
             shared.metrics.accepted.inc();
             let place = shared.limits.enter();
             let arrival = Arrival { tcp, peer, listening: door.listening(), place };
-            let panics = PanicCount(Arc::clone(&shared.metrics));
-            let serving = session::run(arrival, Arc::clone(shared));
+            let shared = Arc::clone(shared);
             tokio::task::spawn_local(async move {
-                let _panics = panics;
-                serving.await;
+                let _panics = PanicCount(Arc::clone(&shared.metrics));
+                // Made here: the task would have room for it twice, before it runs and as it does.
+                session::run(arrival, shared).await;
             });
         }
         Err(error) if sys::is_exhausted(&error) => rest(shared, &error.to_string()).await,
