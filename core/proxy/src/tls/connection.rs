@@ -4,7 +4,7 @@
 //! come whole, what its reader has no room for, and what the kernel does not take.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::engine::{Kept, Phase, Role, Sinks, Tail, broken};
+use crate::stream::with_scratch;
 
 /// A buffer for records: as many as the kernel gives at once, and more than one of the longest.
 const RECORDS: usize = 64 * 1024;
@@ -189,6 +190,27 @@ impl AsyncWrite for Tls {
             tls.unsent.add(&buffer[sent..written]);
             Poll::Ready(Ok(plain.len()))
         })
+    }
+
+    /// Several pieces share records, and go in one call of the kernel.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        with_scratch(|scratch| {
+            let (mut count, scratch) = (0, &mut scratch[..PLAIN]);
+            for piece in pieces {
+                let fits = piece.len().min(scratch.len() - count);
+                scratch[count..count + fits].copy_from_slice(&piece[..fits]);
+                count += fits;
+            }
+            self.poll_write(cx, &scratch[..count])
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

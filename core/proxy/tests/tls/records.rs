@@ -1,6 +1,6 @@
 //! Octets in both directions, in whatever pieces their records come and go.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -110,6 +110,29 @@ async fn what_a_client_takes_late_waits_and_comes_in_order() {
             heard
         };
         let ((), heard) = tokio::join!(saying, hearing);
+        assert!(heard == said);
+    }
+}
+
+#[tokio::test]
+async fn pieces_that_are_written_together_go_together_and_in_order() {
+    for version in VERSIONS {
+        let (mut server, mut client) = connected(version, 1 << 20).await;
+        let said = said(200_000);
+        // A piece of HTTP/2, and what a write of many has to cut.
+        let (head, rest) = said.split_at(9);
+        let (none, (body, rest)) = (&said[..0], rest.split_at(16_384));
+        let saying = async {
+            let first = server.write_vectored(&[head, none, body].map(IoSlice::new)).await.unwrap();
+            assert_eq!(first, head.len() + body.len());
+            let mut written = 0;
+            while written < rest.len() {
+                let (one, other) = rest[written..].split_at((rest.len() - written).min(1000));
+                written += server.write_vectored(&[one, other].map(IoSlice::new)).await.unwrap();
+            }
+            server.flush().await.unwrap();
+        };
+        let ((), heard) = tokio::join!(saying, read_in_pieces(&mut client, said.len(), 1000));
         assert!(heard == said);
     }
 }
