@@ -39,3 +39,7 @@ class UnusableNameError(ZproxyError):
 
 class UnqualifiedNameError(UnusableNameError):
     """A login without a domain that no rule gives one."""
+
+
+class StoreUnavailableError(ZproxyError):
+    """What must survive a restart cannot be read or written now; nothing was changed."""

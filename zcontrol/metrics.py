@@ -44,3 +44,7 @@ VERIFY_SECONDS: Final = Histogram("zproxy_verify_seconds", "Time of a verdict", 
 OAUTH_TOKENS: Final = Counter("zproxy_oauth_tokens", "Bearer tokens to be proved", ["result"])
 # remembered | good | refused | fault
 OAUTH_FAILURES: Final = Counter("zproxy_oauth_failures", "Requests to an OAuth endpoint that failed", ["endpoint"])
+
+CALLS_REFUSED: Final = Counter(
+    "zproxy_api_calls_refused", "Calls of the API that were refused for who made them", ["status"]
+)  # unauthenticated | permission_denied | resource_exhausted

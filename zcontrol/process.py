@@ -82,6 +82,7 @@ class _Process:
         as_bound = config_pb2.Config()
         as_bound.CopyFrom(config)
         as_bound.api.address = self.control.address
+        as_bound.ClearField("control")
         return as_bound
 
     async def reload(self) -> None:
@@ -175,7 +176,7 @@ def _make_state_directory(directory: Path) -> None:
 def _tell_ready(listeners: list[Listener], control: Control | None) -> None:
     ready: dict[str, object] = {"ready": True, "listeners": [listener._asdict() for listener in listeners]}
     if control is not None:
-        ready["api"] = control.address
+        ready |= control.listens.told
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The control plane as one value: everything a config asks for, served over gRPC on a Unix socket or loopback.
+"""The control plane as one value: everything a config asks for, served over gRPC to whoever may call.
 
 Start, reload and stop are its life; what a process does around it, signals and the ready line, is in `process.py`.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, final
@@ -18,8 +16,10 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from zcontrol.access.listening import ControlError, listen, options, remove_socket
+from zcontrol.access.open import Access, check_files
+from zcontrol.access.sqlite import SqliteAccess
 from zcontrol.config.checks import seed
-from zcontrol.errors import ZproxyError
 from zcontrol.logins import Logins, open_logins
 from zcontrol.nginx_lookup.listener import NginxLookup
 from zcontrol.nginx_lookup.lookup import Sources
@@ -29,11 +29,15 @@ from zcontrol.pool.rules import relying_on_verifiers
 from zcontrol.pool.sqlite import SqliteStore
 from zcontrol.pool.votes import Votes
 from zcontrol.rotating_keys import RotatingKeys, paces
+from zcontrol.services.audit import AuditService
 from zcontrol.services.edge import EdgeService
 from zcontrol.services.pool import PoolService
 from zcontrol.services.route import RouteService
 from zcontrol.services.session import SessionService
+from zcontrol.services.token import TokenService
 from zcontrol.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
     edge_pb2,
     edge_pb2_grpc,
     pool_pb2,
@@ -42,20 +46,17 @@ from zcontrol.v1 import (
     route_pb2_grpc,
     session_pb2,
     session_pb2_grpc,
+    token_pb2,
+    token_pb2_grpc,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from zcontrol.access.listening import Listens
     from zcontrol.nginx_lookup import listener as nginx_lookup
     from zcontrol.pool.store import PoolStore
     from zcontrol.v1 import config_pb2
 
 log = structlog.get_logger(__name__)
-
-
-class ControlError(ZproxyError):
-    """The control plane cannot listen; the text says where and what to do."""
 
 
 @final
@@ -77,9 +78,10 @@ class Prepared:
 class Control:
     """A running control plane; make one by `Control.start`."""
 
-    address: str
+    listens: Listens
     _config: config_pb2.Config
     _store: PoolStore
+    _access: Access
     _logins: Logins
     _lookup: NginxLookup
     _routes: RouteService
@@ -88,7 +90,12 @@ class Control:
     _health: health.aio.HealthServicer
     _following: asyncio.Task[None]
     _keys: list[RotatingKeys]
-    _rotating: list[asyncio.Task[None]]
+    _endless: list[asyncio.Task[None]]
+
+    @property
+    def address(self) -> str:
+        """The address on which everybody is served."""
+        return self.listens.address
 
     @classmethod
     async def start(cls, config: config_pb2.Config) -> Self:
@@ -96,6 +103,7 @@ class Control:
         async with contextlib.AsyncExitStack() as opened:
             store = await SqliteStore.open(Path(config.state_directory), seed(config))
             opened.push_async_callback(store.close)
+            access = await Access.open(SqliteAccess(store.database), config.api)
             logins = await open_logins(config, lambda: store.current)
             opened.push_async_callback(logins.close)
             resolver, verifiers = logins.resolver, logins.verifiers
@@ -108,30 +116,34 @@ class Control:
             lookup = _nginx_lookup(routes, store, votes)
             opened.push_async_callback(lookup.stop)
             await lookup.take(lookup.prepare(config.nginx_lookup))
-            server = grpc.aio.server(options=SERVER_OPTIONS)
+            server = grpc.aio.server(interceptors=[access.guard], options=options(config.api.limits))
+            audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(access.audit), server)
+            token_pb2_grpc.add_TokenServiceServicer_to_server(TokenService(access.tokens), server)
             edge_pb2_grpc.add_EdgeServiceServicer_to_server(edges, server)
             pool = PoolService(store, votes, sessions.count_of, lambda: edges.verifies)
             pool_pb2_grpc.add_PoolServiceServicer_to_server(pool, server)
             route_pb2_grpc.add_RouteServiceServicer_to_server(routes, server)
             session_pb2_grpc.add_SessionServiceServicer_to_server(sessions, server)
             servicer = await _add_health(server, reflect=config.api.reflection)
-            address = _bind(server, config.api.address)
+            listens = listen(server, config.api, access.files)
             opened.push_async_callback(server.stop, 0)
             await server.start()
             logins.start()
             following = asyncio.create_task(edges.follow_pool(), name="tell edges of the pool")
-            rotating = [
+            endless = [
                 asyncio.create_task(each.follow(edges.tell_keys), name=f"rotate {each.purpose}") for each in keys
             ]
+            endless.append(asyncio.create_task(access.guard.watch_over(), name="watch over open calls"))
             opened.pop_all()
-        log.info("control serves", api=address, pool_version=store.current.version)
+        log.info("control serves", **listens.told, pool_version=store.current.version)
         _tell_unseeded(config, store)
         if unproved := _unproved(logins.verifiers.told, store):
             log.error("nobody can log in there", reason=unproved)
         return cls(
-            address=address,
+            listens=listens,
             _config=config,
             _store=store,
+            _access=access,
             _logins=logins,
             _lookup=lookup,
             _routes=routes,
@@ -140,11 +152,12 @@ class Control:
             _health=servicer,
             _following=following,
             _keys=keys,
-            _rotating=rotating,
+            _endless=endless,
         )
 
     async def prepare(self, config: config_pb2.Config) -> Prepared:
         """Open what another config asks for, without using it; raises whatever is wrong with it."""
+        await asyncio.to_thread(check_files, config.api)
         proxies = self._lookup.prepare(config.nginx_lookup)
         try:
             logins = await open_logins(config, lambda: self._store.current, before=self._logins)
@@ -162,6 +175,7 @@ class Control:
         before, self._logins = self._logins, prepared.logins
         self._routes.use(prepared.logins.resolver, prepared.logins.verifiers)
         self._edges.use(prepared.logins.verifiers.told)
+        self._access.use(config.api)
         for keys in self._keys:
             keys.use(paces(config)[keys.purpose])
         prepared.logins.start()
@@ -175,15 +189,17 @@ class Control:
     async def stop(self, grace: float) -> None:
         """Take no more calls, let those under way end for so long, then close everything."""
         await self._health.enter_graceful_shutdown()
-        for rotating in self._rotating:
-            rotating.cancel()
-        await asyncio.wait(self._rotating)
-        await self._store.close()
+        for task in self._endless:
+            task.cancel()
+        await asyncio.wait(self._endless)
+        self._store.end_watches()
         await self._following
         await self._server.stop(grace)
+        # Only now has everything under way been written.
+        await self._store.close()
         await self._lookup.stop()
         await self._logins.close()
-        _remove_socket(self.address)
+        remove_socket(self.address)
         log.info("control has stopped")
 
 
@@ -220,10 +236,12 @@ async def _add_health(server: grpc.aio.Server, *, reflect: bool) -> health.aio.H
     services = [
         module.DESCRIPTOR.services_by_name[name].full_name
         for module, name in (
+            (audit_pb2, "AuditService"),
             (edge_pb2, "EdgeService"),
             (pool_pb2, "PoolService"),
             (route_pb2, "RouteService"),
             (session_pb2, "SessionService"),
+            (token_pb2, "TokenService"),
         )
     ]
     for service in ("", *services):
@@ -233,64 +251,5 @@ async def _add_health(server: grpc.aio.Server, *, reflect: bool) -> health.aio.H
     return servicer
 
 
-def _bind(server: grpc.aio.Server, address: str) -> str:
-    """Bind the API's address and return it as bound."""
-    path = _socket_path(address)
-    try:
-        if path is None:
-            port = server.add_insecure_port(address)
-            return f"{address.rpartition(':')[0]}:{port}"
-        _refuse_served(path)
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        with _umask(0o117):
-            server.add_insecure_port(address)
-    except (RuntimeError, OSError) as error:
-        raise ControlError(f"api.address: cannot listen on {address}: {error}; free it, or choose another") from error
-    return address
-
-
-def _refuse_served(path: Path) -> None:
-    """GRPC takes a socket's path away from whoever serves there, so ask first."""
-    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-        probe.settimeout(PROBE_SECONDS)
-        probe.connect(str(path))
-        raise ControlError(f"api.address: another process serves on {path}; stop it, or choose another")
-
-
-@contextlib.contextmanager
-def _umask(mask: int) -> Iterator[None]:
-    """The socket is born with its mode: a chmod afterwards would leave a moment in which anybody may connect."""
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-def _remove_socket(address: str) -> None:
-    if path := _socket_path(address):
-        path.unlink(missing_ok=True)
-
-
-def _socket_path(address: str) -> Path | None:
-    return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
-
-
 # Beyond a handful a list of names hides the message.
 _NAMED = 8
-# Somebody who serves accepts at once, or his backlog is full and he serves all the more.
-PROBE_SECONDS = 1.0
-# A pool of ten thousand backends fits; nobody makes control buffer more.
-LARGEST_MESSAGE = 16 * 2**20
-SERVER_OPTIONS = (
-    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-    ("grpc.max_send_message_length", LARGEST_MESSAGE),
-    # Two servers on one port would each get half of the edges.
-    ("grpc.so_reuseport", 0),
-    # An edge that vanished without a word is noticed, and may attach again.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    # Edges ping an idle stream too; the usual server answers that with `too_many_pings`.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-)

@@ -2,8 +2,8 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = std::path::Path::new("../../protos");
-    let protos =
-        ["config", "edge", "pool", "route", "session"].map(|name| root.join(format!("zcontrol/v1/{name}.proto")));
+    let names = ["config", "edge", "pool", "route", "session", "token"];
+    let protos = names.map(|name| root.join(format!("zcontrol/v1/{name}.proto")));
     for proto in &protos {
         println!("cargo:rerun-if-changed={}", proto.display());
     }

@@ -200,9 +200,9 @@ def test_a_file_that_cannot_be_read_is_another_error(sheet: Sheet, content: byte
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("0.0.0.0:7410", "until roles exist gRPC is a Unix socket or loopback"),
-        ("10.0.0.1:7410", "until roles exist"),
-        ("localhost:7410", "until roles exist"),
+        ("0.0.0.0:7410", "whoever could reach it could do everything"),
+        ("10.0.0.1:7410", "[api.certificates]"),
+        ("localhost:7410", "[api.certificates]"),
         ("::1:7410", "brackets"),
         ("127.0.0.1", "not host:port"),
         ("unix:", "no path"),

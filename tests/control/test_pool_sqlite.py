@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from control.pools import backend, two_mailboxes
-from zcontrol.pool.model import PoolConflictError, PoolNotFoundError, PoolUnavailableError, add_backend
+from zcontrol.errors import StoreUnavailableError
+from zcontrol.pool.model import PoolConflictError, PoolNotFoundError, add_backend
 from zcontrol.pool.sqlite import SqliteStore
 from zcontrol.pool.store import Note
 from zcontrol.v1 import pool_pb2
@@ -110,26 +111,26 @@ async def test_a_caller_who_leaves_does_not_part_the_write_from_its_publication(
 
 async def test_a_store_that_cannot_write_says_so_and_changes_nothing(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path, two_mailboxes())
-    await store._run(lambda database: database.execute("PRAGMA query_only = ON"))  # noqa: SLF001 - stands for a full disk
-    with pytest.raises(PoolUnavailableError, match="check the disk"):
+    await store.database.run(lambda database: database.execute("PRAGMA query_only = ON"))
+    with pytest.raises(StoreUnavailableError, match="check the disk"):
         await store.commit(store.current, base=1, note=NOTE)
     assert store.current.version == 1
-    await store._run(lambda database: database.execute("PRAGMA query_only = OFF"))  # noqa: SLF001
+    await store.database.run(lambda database: database.execute("PRAGMA query_only = OFF"))
     await store.commit(store.current, base=1, note=NOTE)
     await store.close()
 
 
 async def test_two_controls_cannot_hold_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zcontrol.pool.sqlite._LOCK_SECONDS", 0.0)
+    monkeypatch.setattr("zcontrol.sqlite._LOCK_SECONDS", 0.0)
     store = await SqliteStore.open(tmp_path, two_mailboxes())
-    with pytest.raises(PoolUnavailableError, match="another control process holds it"):
+    with pytest.raises(StoreUnavailableError, match="another control process holds it"):
         await SqliteStore.open(tmp_path, pool_pb2.Pool())
     await store.close()
 
 
 async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "pool.db").write_bytes(b"junk" * 1000)
-    with pytest.raises(PoolUnavailableError, match=r"pool\.db"):
+    with pytest.raises(StoreUnavailableError, match=r"pool\.db"):
         await SqliteStore.open(tmp_path, pool_pb2.Pool())
 
 
@@ -137,7 +138,7 @@ async def test_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "pool.db") as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(PoolUnavailableError, match="newer zproxy"):
+    with pytest.raises(StoreUnavailableError, match="newer zproxy"):
         await SqliteStore.open(tmp_path, pool_pb2.Pool())
 
 

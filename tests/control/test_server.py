@@ -16,12 +16,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from control.conftest import Running, take
+from zcontrol.access.listening import ControlError
 from zcontrol.config import Role, load
 from zcontrol.directory.ldap import LdapDirectory
-from zcontrol.errors import DirectoryError, ZproxyError
-from zcontrol.pool.model import PoolUnavailableError
+from zcontrol.errors import DirectoryError, StoreUnavailableError, ZproxyError
 from zcontrol.pool.store import Note
-from zcontrol.server import Control, ControlError
+from zcontrol.server import Control
 from zcontrol.v1 import pool_pb2, route_pb2
 
 # A ServerReflectionRequest that asks for every service.
@@ -90,10 +90,10 @@ async def test_a_loopback_port_may_be_drawn(config_file: Path) -> None:
 
 
 async def test_a_second_control_on_one_store_does_not_start(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zcontrol.pool.sqlite._LOCK_SECONDS", 0.0)
+    monkeypatch.setattr("zcontrol.sqlite._LOCK_SECONDS", 0.0)
     config = load(running.file, Role.CONTROL)
     config.api.address += ".second"
-    with pytest.raises(PoolUnavailableError, match="another control process holds it"):
+    with pytest.raises(StoreUnavailableError, match="another control process holds it"):
         await Control.start(config)
 
 

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 # The modules of the pool's commands add theirs to `pool.app` when they are imported.
-from zcontrol.cli import pool, pool_backend, pool_group, route, sessions
+from zcontrol.cli import audit, pool, pool_backend, pool_group, route, sessions, token
 from zcontrol.cli.call import EXIT_CODES, Api, ConfigFile, Where
 from zcontrol.cli.check import check
+from zcontrol.cli.connection import CaFile, CertificateFile, KeyFile, Proof, TokenFile
 from zcontrol.cli.demo import demo
 from zcontrol.cli.serve import control, edge, run
 
@@ -27,6 +28,8 @@ for command in (run, control, edge, check, demo):
 app.add_typer(pool.app, name="pool")
 app.add_typer(route.app, name="route")
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(token.app, name="token")
+audit.add_to(app)
 
 
 def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
@@ -36,10 +39,14 @@ def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
 
 
 @app.callback()
-def program(
+def program(  # noqa: PLR0913, PLR0917 - all that leads to control
     ctx: typer.Context,
     api: Api = None,
     config: ConfigFile = None,
+    ca_file: CaFile = None,
+    certificate_file: CertificateFile = None,
+    key_file: KeyFile = None,
+    token_file: TokenFile = None,
     *,
     # Answered before a command is missed.
     version: Annotated[
@@ -48,7 +55,7 @@ def program(
 ) -> None:
     """The front door of a mail provider: one host name, every mailbox server."""
     del version
-    ctx.obj = Where(api, config)
+    ctx.obj = Where(api, config, Proof(ca_file, certificate_file, key_file, token_file))
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from typing import Annotated, Any, Concatenate, Final, NamedTuple, NoReturn, Par
 import grpc
 import typer
 
+from zcontrol.cli.connection import CaFile, CertificateFile, KeyFile, Proof, TokenFile, UnusableProofError, connect
 from zcontrol.config import api_address
 from zcontrol.errors import ZproxyError
-from zcontrol.v1 import pool_pb2_grpc, route_pb2_grpc, session_pb2_grpc
+from zcontrol.v1 import audit_pb2_grpc, pool_pb2_grpc, route_pb2_grpc, session_pb2_grpc, token_pb2_grpc
 
 P = ParamSpec("P")
 
@@ -43,15 +44,18 @@ EXIT_CODES: Final = (
 
 
 class Where(NamedTuple):
-    """How the program was told where control is, before the command's own options."""
+    """How the program was told where control is and what to show it, before the command's own options."""
 
     api: str | None = None
     config: Path | None = None
+    proof: Proof = Proof()
 
 
 Api = Annotated[
     str | None,
-    typer.Option("--api", help="Where control is: unix:/run/zproxy/api.sock, 127.0.0.1:7410; or by ZPROXY_API."),
+    typer.Option(
+        "--api", help="Where control is: unix:/run/zproxy/api.sock, control.example.net:7411; or by ZPROXY_API."
+    ),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A config file that says where control listens.")]
 
@@ -68,6 +72,11 @@ class Call:
     seconds: float
 
     @property
+    def audit(self) -> audit_pb2_grpc.AuditServiceStub:
+        """AuditService."""
+        return audit_pb2_grpc.AuditServiceStub(self.channel)
+
+    @property
     def pool(self) -> pool_pb2_grpc.PoolServiceStub:
         """PoolService."""
         return pool_pb2_grpc.PoolServiceStub(self.channel)
@@ -81,6 +90,11 @@ class Call:
     def sessions(self) -> session_pb2_grpc.SessionServiceStub:
         """SessionService."""
         return session_pb2_grpc.SessionServiceStub(self.channel)
+
+    @property
+    def tokens(self) -> token_pb2_grpc.TokenServiceStub:
+        """TokenService."""
+        return token_pb2_grpc.TokenServiceStub(self.channel)
 
 
 def api_command(
@@ -102,7 +116,7 @@ def fail(message: str, code: ExitCode) -> NoReturn:
 
 
 def author() -> str:
-    """Who changes the pool, as history shows; the API does not yet know who calls."""
+    """As whom we speak, for history and the audit log: a Unix socket does not tell who calls by it."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
@@ -113,11 +127,14 @@ def author() -> str:
 def _with_common_options(function: Callable[..., None], seconds: float) -> Callable[..., None]:
     @functools.wraps(function)
     def command(ctx: typer.Context, **options: Any) -> None:  # noqa: ANN401 - the options are the function's own
-        where = Where(options.pop("api"), options.pop("config"))
+        proof = Proof(**{name: options.pop(name) for name in Proof._fields if name in options})
+        where = Where(options.pop("api"), options.pop("config"), proof)
         json, timeout = options.pop("json"), options.pop("timeout")
         for name, group in groups.items():
             options[name] = group(**{field.name: options.pop(field.name) for field in dataclasses.fields(group)})
-        _run(_address(where, ctx.obj or Where()), lambda call: function(call, **options), json=json, seconds=timeout)
+        program = ctx.obj or Where()
+        proof = proof.or_else(program.proof).or_else(Proof.of_environment())
+        _run(_address(where, program), proof, lambda call: function(call, **options), json=json, seconds=timeout)
 
     own, groups = _parameters(function)
     common = [
@@ -125,6 +142,10 @@ def _with_common_options(function: Callable[..., None], seconds: float) -> Calla
         for name, annotation, default in (
             ("api", Api, None),
             ("config", ConfigFile, None),
+            ("ca_file", CaFile, None),
+            ("certificate_file", CertificateFile, None),
+            ("key_file", KeyFile, None),
+            ("token_file", TokenFile, None),
             ("json", Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")], False),
             ("timeout", Annotated[float, typer.Option(help="Seconds to wait for control's answer.")], seconds),
         )
@@ -167,10 +188,12 @@ def _usual_config() -> Path | None:
     return USUAL_CONFIG if USUAL_CONFIG.exists() else None
 
 
-def _run(address: str, command: Callable[[Call], None], *, json: bool, seconds: float) -> None:
+def _run(address: str, proof: Proof, command: Callable[[Call], None], *, json: bool, seconds: float) -> None:
     try:
-        with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", LARGEST_ANSWER)]) as channel:
+        with connect(address, proof, author()) as channel:
             command(Call(address=address, channel=channel, json=json, seconds=seconds))
+    except UnusableProofError as error:
+        fail(str(error), ExitCode.USAGE)
     except grpc.RpcError as error:
         status, details = error.code(), error.details() or "no reason given"
         if status is grpc.StatusCode.UNAVAILABLE and "failed to connect" in details.lower():
@@ -191,8 +214,6 @@ EXITS: Final = {
     grpc.StatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
     grpc.StatusCode.UNAVAILABLE: ExitCode.UNREACHABLE,
 }
-# As the server sends at most.
-LARGEST_ANSWER: Final = 16 * 2**20
 USUAL_CONFIG: Final = Path("/etc/zproxy/zproxy.toml")
 # 128 + SIGINT, as shells have it.
 INTERRUPTED: Final = 130

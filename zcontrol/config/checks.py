@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from zcontrol.address import is_dns_name, is_loopback, parse_host, parse_host_port
+from zcontrol.address import is_dns_name, parse_host, parse_host_port
+from zcontrol.config.checks_api import check_api
 from zcontrol.config.checks_auth_http import check_auth_http
 from zcontrol.config.checks_nginx_lookup import check_nginx_lookup
 from zcontrol.config.checks_shared import check_ca_file, check_positive
@@ -29,7 +30,7 @@ def check_control(config: config_pb2.Config) -> list[Fault]:
     """Every fault of the fields marked [control]."""
     return [
         *_check_state_directory(config.state_directory),
-        *_check_api(config.api),
+        *check_api(config.api),
         *_check_directory(config.directory),
         *_check_names(config.names),
         *_check_mail_domains(config.mail_domains),
@@ -59,32 +60,6 @@ def _check_state_directory(directory: str) -> Iterator[Fault]:
         yield Fault(path="state_directory", problem="missing; name a directory, e.g. /var/lib/zproxy")
     elif Path(directory).exists() and not Path(directory).is_dir():
         yield Fault(path="state_directory", found=shown(directory), problem="not a directory; name another path")
-
-
-def _check_api(api: config_pb2.Api) -> Iterator[Fault]:
-    if not api.address:
-        return
-    try:
-        problem = _api_problem(api.address)
-    except ValueError as why:
-        problem = str(why)
-    if problem:
-        yield Fault(path="api.address", found=shown(api.address), problem=problem)
-
-
-def _api_problem(address: str) -> str:
-    if address.startswith("unix:"):
-        path = address.removeprefix("unix:")
-        if len(path.encode()) > _LONGEST_SOCKET_PATH:
-            return f"longer than the {_LONGEST_SOCKET_PATH} octets a Unix socket's path may have; write a shorter one"
-        return "" if path else "no path; write e.g. unix:/run/zproxy/api.sock"
-    host, _ = parse_host_port(address)
-    if not isinstance(host, str) and is_loopback(host):
-        return ""
-    return (
-        "until roles exist gRPC is a Unix socket or loopback; write unix:/run/zproxy/api.sock, or 127.0.0.1:PORT and a "
-        "tunnel"
-    )
 
 
 def _check_directory(directory: config_pb2.Directory) -> Iterator[Fault]:
@@ -227,8 +202,6 @@ def _shown(duration: Duration) -> str:
 
 
 _SOURCES = ", ".join(f"[directory.{field.name}]" for field in config_pb2.Directory.DESCRIPTOR.fields)
-# sun_path holds 108 octets with the closing NUL.
-_LONGEST_SOCKET_PATH = 107
 # As many octets as the MAC puts out: a shorter key is the weakest part of the seal.
 _SHORTEST_SEAL_KEY = 32
 _SHORTEST_TICKET_ROTATION = timedelta(seconds=1)

@@ -15,6 +15,7 @@ def fill_defaults(config: config_pb2.Config) -> None:
     """Set every unset field that control reads and that has a default."""
     if not config.api.address and config.state_directory:
         config.api.address = usual_api_address(config.state_directory)
+    _fill_api(config.api)
     _fill_cache(config.cache)
     if config.HasField("nginx_lookup") and not config.nginx_lookup.HasField("wait"):
         config.nginx_lookup.wait.FromTimedelta(timedelta(seconds=3))
@@ -35,6 +36,14 @@ def fill_defaults(config: config_pb2.Config) -> None:
 def usual_api_address(state_directory: str) -> str:
     """Where the API is if nothing else is said."""
     return f"unix:{state_directory.rstrip('/')}/api.sock"
+
+
+def _fill_api(api: config_pb2.Api) -> None:
+    api.limits.message = api.limits.message or 2**20
+    api.limits.streams = api.limits.streams or 100
+    api.limits.calls = api.limits.calls or 50
+    api.audit.changes = api.audit.changes or 100_000
+    api.audit.refusals = api.audit.refusals or 10_000
 
 
 def _fill_cache(cache: config_pb2.Cache) -> None:

@@ -24,6 +24,10 @@ def _fixed(config: config_pb2.Config) -> dict[str, object]:
         "state_directory": config.state_directory,
         "api.address": "" if usual else config.api.address,
         "api.reflection": config.api.reflection,
+        "api.group": config.api.group,
+        "api.certificates.address": config.api.certificates.address,
+        "api.tokens.address": config.api.tokens.address,
+        "api.limits.streams": config.api.limits.streams,
         "threads": config.threads,
     }
 
@@ -32,5 +36,9 @@ _READERS = {
     "state_directory": ("run", "control", "edge"),
     "api.address": ("run", "control", "edge"),
     "api.reflection": ("run", "control"),
+    "api.group": ("run", "control"),
+    "api.certificates.address": ("run", "control"),
+    "api.tokens.address": ("run", "control"),
+    "api.limits.streams": ("run", "control"),
     "threads": ("run", "edge"),
 }

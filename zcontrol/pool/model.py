@@ -40,10 +40,6 @@ class PoolStrandedError(PoolError):
     """The change would leave a group or a default without anyone to serve it."""
 
 
-class PoolUnavailableError(PoolError):
-    """The store cannot read or write now; nothing was changed."""
-
-
 def add_backend(pool: pool_pb2.Pool, backend: pool_pb2.Backend, *, verifies: bool = False) -> pool_pb2.Pool:
     """The pool with one more backend; `verifies` says whether control can prove a client."""
     _refuse_taken(pool, backend.name)

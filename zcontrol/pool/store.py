@@ -54,7 +54,7 @@ class PoolStore(abc.ABC):
 
     @abc.abstractmethod
     async def commit(self, pool: pool_pb2.Pool, *, base: int, note: Note) -> Entry:
-        """Write the version after `base`; PoolConflictError if another was first, PoolUnavailableError if it cannot."""
+        """Write the version after `base`; PoolConflictError if another was first, StoreUnavailableError if it fails."""
 
     @abc.abstractmethod
     async def history(self, limit: int) -> list[Entry]:
@@ -70,15 +70,19 @@ class PoolStore(abc.ABC):
 
     @abc.abstractmethod
     async def keep_keys(self, purpose: str, keys: Sequence[Key]) -> None:
-        """Keep these keys, durably, instead of those before; PoolUnavailableError if it cannot."""
+        """Keep these keys, durably, instead of those before; StoreUnavailableError if it cannot."""
 
-    async def close(self) -> None:
-        """End every watch; nothing is written afterwards."""
+    def end_watches(self) -> None:
+        """Whoever watches has seen the last pool."""
         self._closed = True
         self._wake()
 
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """End every watch; nothing is written afterwards."""
+
     async def watch(self) -> AsyncGenerator[pool_pb2.Pool]:
-        """The current pool, then every newer one; a slow reader skips versions. Ends when the store is closed."""
+        """The current pool, then every newer one; a slow reader skips versions. Ends by `end_watches`."""
         changed = asyncio.Event()
         self._watchers.add(changed)
         seen = -1

@@ -42,7 +42,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self._edges: dict[str, _Edge] = {}
 
     async def follow_pool(self) -> None:
-        """Tell the edges of every new pool, until the store is closed."""
+        """Tell the edges of every new pool, until the store ends its watches."""
         async for _ in self._store.watch():
             self._wake()
 

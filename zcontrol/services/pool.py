@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 import grpc
 import structlog
 
+from zcontrol.access.caller import leave, speaker
 from zcontrol.pool import model
 from zcontrol.pool.differences import described, differences
 from zcontrol.pool.rules import check_pool
@@ -178,8 +179,8 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
 
     async def _change(self, context: Context, header: pool_pb2.ChangeHeader, change: Change) -> pool_pb2.PoolChange:
         async with refusals(context):
-            note = Note(author=header.author or _caller(context), action=change.action, reason=header.reason)
-            for name, text in (("author", note.author), ("reason", note.reason)):
+            note = Note(author=speaker(header.author), action=change.action, reason=header.reason)
+            for name, text in (("author", header.author), ("reason", header.reason)):
                 # History is read in terminals.
                 if len(text.encode()) > LONGEST_NOTE or not text.isprintable():
                     raise model.PoolInvalidError(f"header.{name}: at most {LONGEST_NOTE} octets, all printable")
@@ -207,17 +208,15 @@ class PoolService(pool_pb2_grpc.PoolServiceServicer):
             if change.detailed:
                 note = dataclasses.replace(note, action=described(change.action, found))
             try:
-                return await self._store.commit(after, base=pool.version, note=note)
+                entry = await self._store.commit(after, base=pool.version, note=note)
             except model.PoolConflictError:
                 # Another change was first. Who expects no version wants this one on top of it.
                 if expected or self._store.current.version == pool.version:
                     raise
-
-
-def _caller(context: Context) -> str:
-    """Where a call came from; gRPC tells of a Unix socket's caller nothing at all."""
-    peer = context.peer()
-    return "a caller on the Unix socket" if peer.startswith("unix:") else peer
+            else:
+                changes = "; ".join(f"{name}: {', '.join(each)}" for name, each in found.items())
+                leave(changes, version_before=pool.version, version_after=entry.version)
+                return entry
 
 
 def _told(entry: Entry) -> pool_pb2.PoolChange:

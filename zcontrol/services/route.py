@@ -7,6 +7,7 @@ from typing import Final, final
 import grpc
 import structlog
 
+from zcontrol.access.caller import leave
 from zcontrol.errors import UnusableNameError
 from zcontrol.fault import shown
 from zcontrol.pool.rules import SERVICES
@@ -122,4 +123,5 @@ class RouteService(route_pb2_grpc.RouteServiceServicer):
             )
         except UnusableNameError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{request.WhichOneof('what')}: {error}")
+        leave(f"routes of older epochs than {message.epoch} are misses")
         return route_pb2.InvalidateResponse(epoch=message.epoch)

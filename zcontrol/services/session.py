@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import grpc
 import structlog
 
+from zcontrol.access.caller import leave
 from zcontrol.v1 import session_pb2, session_pb2_grpc
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         within = patience * (1 - RESERVED)
         said = await self._ask(session_pb2.SessionQuery(kick=request), within)
         ended = sum(answer.kick.sessions for answer in said.answers)
+        leave(f"{ended} sessions ended")
         log.info("sessions were kicked", ended=ended, missing=said.missing, **_named(request.filter))
         if said.missing:
             left = await self.count(request.filter, patience * RESERVED / 2)

@@ -16,6 +16,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from zcontrol.v1 import pool_pb2 as _pool_pb2
+from zcontrol.v1 import token_pb2 as _token_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -401,6 +402,7 @@ class Config(_message.Message):
     MAIL_DOMAINS_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
     COOKIE_KEYS_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """[edge] The host name clients know us by, told to backends and in greetings. Required."""
     state_directory: _builtins.str
@@ -441,7 +443,7 @@ class Config(_message.Message):
 
     @_builtins.property
     def api(self) -> Global___Api:
-        """[edge, control] The gRPC API: control listens on it, an edge connects to it."""
+        """[edge, control] The gRPC API: control listens on it, an edge connects to it unless it has `control`."""
 
     @_builtins.property
     def directory(self) -> Global___Directory:
@@ -517,6 +519,10 @@ class Config(_message.Message):
         edge.
         """
 
+    @_builtins.property
+    def control(self) -> Global___Control:
+        """[edge] Where control is, if it is on another machine; unset: at `api.address`. `zproxy run` has its own control."""
+
     def __init__(
         self,
         *,
@@ -547,10 +553,11 @@ class Config(_message.Message):
         mail_domains: _abc.Iterable[_builtins.str] | None = ...,
         http: Global___Http | None = ...,
         cookie_keys: Global___CookieKeySettings | None = ...,
+        control: Global___Control | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "cookie_keys", b"cookie_keys", "defaults", b"defaults", "directory", b"directory", "health", b"health", "http", b"http", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "cache", b"cache", "control", b"control", "cookie_keys", b"cookie_keys", "defaults", b"defaults", "directory", b"directory", "health", b"health", "http", b"http", "limits", b"limits", "log", b"log", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "cookie_keys", b"cookie_keys", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "http", b"http", "limits", b"limits", "listeners", b"listeners", "log", b"log", "mail_domains", b"mail_domains", "master_users", b"master_users", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "backend_tls", b"backend_tls", "backends", b"backends", "cache", b"cache", "certificate_directories", b"certificate_directories", "certificates", b"certificates", "control", b"control", "cookie_keys", b"cookie_keys", "defaults", b"defaults", "directory", b"directory", "groups", b"groups", "health", b"health", "hostname", b"hostname", "http", b"http", "limits", b"limits", "listeners", b"listeners", "log", b"log", "mail_domains", b"mail_domains", "master_users", b"master_users", "names", b"names", "nginx_lookup", b"nginx_lookup", "sasl", b"sasl", "state_directory", b"state_directory", "threads", b"threads", "ticket_keys", b"ticket_keys", "timeouts", b"timeouts", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1264,25 +1271,262 @@ class Api(_message.Message):
 
     ADDRESS_FIELD_NUMBER: _builtins.int
     REFLECTION_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    OPEN_TO_ANYBODY_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """`unix:/run/zproxy/api.sock` (made with mode 0660) or a loopback `127.0.0.1:7410`; empty: `api.sock` in the state
-    directory.
+    directory. Who can connect there may do everything, without proof.
     """
     reflection: _builtins.bool
-    """gRPC reflection, for grpcurl; unset: off."""
+    """gRPC reflection, for grpcurl; only admins are answered. Unset: off."""
+    group: _builtins.str
+    """[control] The group, by name, that may connect to the Unix socket besides our user; empty: our own group."""
+    open_to_anybody: _builtins.bool
+    """`address` may be any address: whoever can reach it may do everything, unproved and in clear. For networks that let
+    through nobody else, such as a tunnel's.
+    """
+    @_builtins.property
+    def certificates(self) -> Global___ApiCertificates:
+        """[control] Also listens here, by TLS, for callers who show a client certificate: edges elsewhere, for example."""
+
+    @_builtins.property
+    def tokens(self) -> Global___ApiTokens:
+        """[control] Also listens here, by TLS, for callers who show a token of `zproxy token create`."""
+
+    @_builtins.property
+    def limits(self) -> Global___ApiLimits:
+        """[control] What one caller may ask of control."""
+
+    @_builtins.property
+    def audit(self) -> Global___ApiAudit:
+        """[control] How long the audit log is."""
+
     def __init__(
         self,
         *,
         address: _builtins.str = ...,
         reflection: _builtins.bool = ...,
+        group: _builtins.str = ...,
+        certificates: Global___ApiCertificates | None = ...,
+        tokens: Global___ApiTokens | None = ...,
+        limits: Global___ApiLimits | None = ...,
+        audit: Global___ApiAudit | None = ...,
+        open_to_anybody: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "certificates", b"certificates", "limits", b"limits", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "reflection", b"reflection"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "audit", b"audit", "certificates", b"certificates", "group", b"group", "limits", b"limits", "open_to_anybody", b"open_to_anybody", "reflection", b"reflection", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Api: _TypeAlias = Api  # noqa: Y015
+
+@_typing.final
+class ApiCertificates(_message.Message):
+    """Files are looked at every second and read again when they have changed; bad ones leave those before in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FILE_FIELD_NUMBER: _builtins.int
+    KEY_FILE_FIELD_NUMBER: _builtins.int
+    CLIENT_CA_FILE_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """`0.0.0.0:7411`, `[::]:7411` or one address; port 0 takes a free one and the ready line tells which. Required."""
+    certificate_file: _builtins.str
+    """PEM, leaf first: what control shows. Required."""
+    key_file: _builtins.str
+    """Required."""
+    client_ca_file: _builtins.str
+    """PEM bundle of the authorities whose certificates are taken; calls of one that is taken out of it end within two
+    seconds. Required.
+    """
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateRole]:
+        """Who of them may do what. A certificate that several match has all their roles, one that none matches has none. At
+        least one.
+        """
+
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        certificate_file: _builtins.str = ...,
+        key_file: _builtins.str = ...,
+        client_ca_file: _builtins.str = ...,
+        roles: _abc.Iterable[Global___CertificateRole] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "certificate_file", b"certificate_file", "client_ca_file", b"client_ca_file", "key_file", b"key_file", "roles", b"roles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApiCertificates: _TypeAlias = ApiCertificates  # noqa: Y015
+
+@_typing.final
+class CertificateRole(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    role: _token_pb2.AccessRole.ValueType
+    """Required."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of a certificate, each with its kind: `dns:edge-*.tgg.net.id`, `email:*@ops.tgg.net.id`,
+        `uri:spiffe://tgg.net.id/edge/*` (alternative names of the subject), or `cn:siti` (its common name, if it has only
+        one). `*` stands for any characters but `.`, `/` and `@`. At least one.
+        """
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        role: _token_pb2.AccessRole.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateRole: _TypeAlias = CertificateRole  # noqa: Y015
+
+@_typing.final
+class ApiTokens(_message.Message):
+    """Files as of ApiCertificates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FILE_FIELD_NUMBER: _builtins.int
+    KEY_FILE_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """As of ApiCertificates. Required."""
+    certificate_file: _builtins.str
+    """PEM, leaf first: what control shows. Required."""
+    key_file: _builtins.str
+    """Required."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        certificate_file: _builtins.str = ...,
+        key_file: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "certificate_file", b"certificate_file", "key_file", b"key_file"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApiTokens: _TypeAlias = ApiTokens  # noqa: Y015
+
+@_typing.final
+class ApiLimits(_message.Message):
+    """Beyond them RESOURCE_EXHAUSTED. Callers by `address` have the limit of messages only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    STREAMS_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    message: _builtins.int
+    """Octets of one request of anybody but an edge, whose messages may have 16MiB; unset: 1MiB."""
+    streams: _builtins.int
+    """Calls under way on one connection; others wait at the caller. Unset: 100."""
+    calls: _builtins.int
+    """Calls a second of one caller, that is of one certificate name or token; ten seconds' worth may come at once. Unset:
+    50.
+    """
+    def __init__(
+        self,
+        *,
+        message: _builtins.int = ...,
+        streams: _builtins.int = ...,
+        calls: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "message", b"message", "streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApiLimits: _TypeAlias = ApiLimits  # noqa: Y015
+
+@_typing.final
+class ApiAudit(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
+    changes: _builtins.int
+    """Calls that changed something, the newest; unset: 100000."""
+    refusals: _builtins.int
+    """Refused calls, the newest: a flood of them takes no change's place. Unset: 10000."""
+    def __init__(
+        self,
+        *,
+        changes: _builtins.int = ...,
+        refusals: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "refusals", b"refusals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApiAudit: _TypeAlias = ApiAudit  # noqa: Y015
+
+@_typing.final
+class Control(_message.Message):
+    """How an edge reaches a control plane that is not on its machine. Files are read at each connection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    CA_FILE_FIELD_NUMBER: _builtins.int
+    SERVER_NAME_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FILE_FIELD_NUMBER: _builtins.int
+    KEY_FILE_FIELD_NUMBER: _builtins.int
+    TOKEN_FILE_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """`control.tgg.net.id:7411`: one of control's `api.certificates` or `api.tokens`. Required."""
+    ca_file: _builtins.str
+    """PEM bundle of the authorities that control's certificate may be from. Required."""
+    server_name: _builtins.str
+    """The name that control's certificate must be for; empty: the host of `address`."""
+    certificate_file: _builtins.str
+    """PEM, leaf first: what we show at `api.certificates`, where one of its names has the role edge. It must be for client
+    authentication, where it says what it is for.
+    """
+    key_file: _builtins.str
+    """Required with `certificate_file`."""
+    token_file: _builtins.str
+    """Holds a token with the role edge, and nothing else, for `api.tokens`. One of the two is required."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        ca_file: _builtins.str = ...,
+        server_name: _builtins.str = ...,
+        certificate_file: _builtins.str = ...,
+        key_file: _builtins.str = ...,
+        token_file: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "ca_file", b"ca_file", "certificate_file", b"certificate_file", "key_file", b"key_file", "server_name", b"server_name", "token_file", b"token_file"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Control: _TypeAlias = Control  # noqa: Y015
 
 @_typing.final
 class Directory(_message.Message):

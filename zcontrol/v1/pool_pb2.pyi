@@ -556,7 +556,7 @@ class ChangeHeader(_message.Message):
     """Refuse with ABORTED unless the pool is at this version; 0: change whatever is current."""
     author: _builtins.str
     """Who changes it, as history shows, printable and at most 256 octets; empty: the caller's address,
-    or that it came by the Unix socket.
+    or that it came by the Unix socket. A caller with a certificate or token is shown by that, and this beside it.
     """
     reason: _builtins.str
     """Why; free text for history, printable and at most 256 octets."""

@@ -3,6 +3,7 @@
 //! [`Config::check`] turns the wire message into it and says everything that is wrong at once, each fault with its key,
 //! its value and the mend. A live session keeps the value it began with; a reload makes a new one.
 
+mod control;
 mod http;
 mod listener;
 mod master;
@@ -17,11 +18,12 @@ use std::time::Duration;
 
 use prost::Message as _;
 
+pub use control::{Api, Remote};
 pub use http::{Acme, Autoconfig, Http, HttpHost, HttpMode, MailServer, Pages};
 pub use listener::{ClientCertificates, ExternalIdentity, Listener, ListenerTls, TlsVersion};
 pub use master::{MasterUser, MasterUsers};
 pub use sasl::Sasl;
-pub use settings::{Api, Health, HttpTimeouts, Limits, Network, Networks, Records, Timeouts};
+pub use settings::{Health, HttpTimeouts, Limits, Network, Networks, Records, Timeouts};
 pub use tls::{BackendTls, Certificate, Tls};
 pub use transactions::{Mx, RefuseUnknown, Transactions};
 
@@ -126,7 +128,7 @@ impl Config {
             backend_tls: BackendTls::check(message.backend_tls.unwrap_or_default(), &mut faults),
             health: Health::check(&message.health.unwrap_or_default(), &mut faults),
             records: Records::check(message.log.unwrap_or_default(), &mut faults),
-            api: Api::check(&message.api.unwrap_or_default(), &state_directory, &mut faults),
+            api: Api::check(&message.api.unwrap_or_default(), message.control, &state_directory, &mut faults),
             detail_separator: message.names.unwrap_or_default().detail_separator.into(),
             threads: threads(message.threads, &mut faults),
             state_directory,

@@ -7,6 +7,7 @@
 
 mod batches;
 mod connect;
+mod credentials;
 mod lookup;
 mod sessions;
 mod verify;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use tokio::task::LocalSet;
 
 pub(crate) use batches::Batch;
+pub(crate) use credentials::check as check_credentials;
 
 use crate::pool::{probe, resolve};
 use crate::server::Shared;

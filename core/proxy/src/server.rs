@@ -24,7 +24,8 @@ pub use door::Listening;
 use doors::Doors;
 use worker::Worker;
 
-use crate::config::{self, Config, Invalid, ListenerTls, Records, invalid};
+use crate::config::{self, Api, Config, Invalid, ListenerTls, Records, invalid};
+use crate::control::check_credentials;
 use crate::decoys::{self, Decoys};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -63,6 +64,9 @@ impl Setup {
         let certificates = Arc::new(Certificates::load(&config, &mut faults));
         let client_verifiers = tls::load_client_auth(&config.listeners, &mut faults);
         let trust = Trust::load(&config.backend_tls, config.tls.post_quantum, &mut faults);
+        if let Api::Tls(remote) = &config.api {
+            check_credentials(remote, &mut faults);
+        }
         if faults.is_empty() { Ok(Self { config, certificates, trust, client_verifiers }) } else { Err(faults) }
     }
 }

@@ -29,12 +29,14 @@ use tokio::net::TcpStream;
 use zproxy_protocol::Name;
 
 pub use certificates::Certificates;
+pub(crate) use certificates::read_pair;
 pub use client_auth::Verifier;
 pub(crate) use client_auth::load as load_client_auth;
 pub use client_certificate::ClientCertificate;
 pub use connection::Tls;
 pub use tickets::Tickets;
 pub use trust::Trust;
+pub(crate) use trust::read_roots;
 
 use crate::Error;
 use crate::config::{ExternalIdentity, Listener, TlsVersion};

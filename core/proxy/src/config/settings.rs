@@ -1,7 +1,7 @@
 //! Limits, deadlines and the smaller sections: each parses itself and has its defaults beside it.
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Faults, duration, invalid};
@@ -204,47 +204,6 @@ impl Records {
             faults.push(invalid("log.records", problem));
         }
         Self::File(file)
-    }
-}
-
-/// Where control's gRPC is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Api {
-    /// A loopback address.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl std::fmt::Display for Api {
-    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(to, "{address}"),
-            Self::Unix(path) => write!(to, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl Api {
-    pub(super) fn check(message: &wire::Api, state_directory: &Path, faults: &mut Faults) -> Self {
-        let default = || Self::Unix(state_directory.join("api.sock"));
-        if message.address.is_empty() {
-            return default();
-        }
-        if let Some(path) = message.address.strip_prefix("unix:") {
-            return Self::Unix(path.into());
-        }
-        match message.address.parse::<SocketAddr>() {
-            Ok(address) if address.ip().is_loopback() => Self::Tcp(address),
-            _ => {
-                let problem = format!(
-                    "{:?} is neither unix:/path nor a loopback address:port: the API has no authentication yet",
-                    message.address
-                );
-                faults.push(invalid("api.address", problem));
-                default()
-            }
-        }
     }
 }
 

@@ -8,11 +8,16 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status, Streaming};
 
+use super::credentials::{Credentials, Shown};
 use crate::config::Api;
 use crate::server::Shared;
+
+/// A connection to control that shows who we are.
+pub(super) type Connection = InterceptedService<Channel, Shown>;
 
 /// First and longest time before another try. Users who are not cached wait for the last one: with full jitter a hundred
 /// edges at two seconds are a hundred small connections a second, which control does not notice.
@@ -34,7 +39,7 @@ pub(super) const LARGEST_MESSAGE: usize = 64 << 20;
 pub(super) async fn keep(
     shared: &Shared,
     name: &str,
-    life: impl AsyncFn(Channel) -> Status,
+    life: impl AsyncFn(Connection) -> Status,
     meanwhile: impl AsyncFn(),
 ) {
     let mut failures = 0_u32;
@@ -42,8 +47,8 @@ pub(super) async fn keep(
         let began = Instant::now();
         let api = shared.setup.load().config.api.clone();
         let ended = match connect(&api).await {
-            Ok(channel) => life(channel).await,
-            Err(error) => Status::unavailable(format!("{api}: {}", told(&error))),
+            Ok(connection) => life(connection).await,
+            Err(problem) => Status::unavailable(format!("{api}: {problem}")),
         };
         if began.elapsed() > LIVED {
             failures = 0;
@@ -70,13 +75,30 @@ fn told(error: &dyn std::error::Error) -> String {
     last.to_string()
 }
 
-async fn connect(api: &Api) -> Result<Channel, tonic::transport::Error> {
-    let uri = match api {
-        Api::Tcp(address) => format!("http://{address}"),
-        Api::Unix(_) => api.to_string(),
+async fn connect(api: &Api) -> Result<Connection, String> {
+    let (uri, credentials) = match api {
+        Api::Tcp(address) => (format!("http://{address}"), None),
+        Api::Tls(remote) => {
+            let read = remote.clone();
+            // Files are read by a thread that may wait.
+            let read = tokio::task::spawn_blocking(move || Credentials::read(&read)).await;
+            let credentials = read
+                .map_err(|error| told(&error))?
+                .map_err(|(field, problem)| format!("control.{field}: {problem}"))?;
+            (format!("https://{}", remote.authority), Some(credentials))
+        }
+        Api::Unix(_) => (api.to_string(), None),
     };
-    let endpoint = Endpoint::new(uri)?.connect_timeout(CONNECT).http2_keep_alive_interval(PING);
-    endpoint.keep_alive_timeout(PING_ANSWER).keep_alive_while_idle(true).connect().await
+    let endpoint = Endpoint::new(uri).map_err(|error| told(&error))?;
+    let endpoint = endpoint.connect_timeout(CONNECT).http2_keep_alive_interval(PING);
+    let mut endpoint = endpoint.keep_alive_timeout(PING_ANSWER).keep_alive_while_idle(true);
+    let mut shown = Shown::default();
+    if let Some(credentials) = credentials {
+        endpoint = endpoint.tls_config(credentials.tls).map_err(|error| told(&error))?;
+        shown = credentials.shown;
+    }
+    let channel = endpoint.connect().await.map_err(|error| told(&error))?;
+    Ok(InterceptedService::new(channel, shown))
 }
 
 /// Full jitter: anything between nothing and the step.

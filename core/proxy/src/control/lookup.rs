@@ -11,8 +11,8 @@ pub(super) async fn run(shared: &Shared) {
     let refuse = async || loop {
         drop(shared.routes.next_batch().await);
     };
-    let life = async |channel| {
-        let mut client = RouteServiceClient::new(channel);
+    let life = async |connection| {
+        let mut client = RouteServiceClient::new(connection);
         let link = Link::open(|batches| async move { client.lookup(batches).await });
         exchange(link, async || shared.routes.next_batch().await, "control does not answer look-ups").await
     };

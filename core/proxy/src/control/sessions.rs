@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tonic::Status;
-use tonic::transport::Channel;
 
-use super::connect::{Link, keep};
+use super::connect::{Connection, Link, keep};
 use crate::server::Shared;
 use crate::sessions::{Ending, Filter, Live, Sessions};
 use crate::wire;
@@ -25,11 +24,11 @@ const LISTED: usize = 1000;
 
 /// Keeps the stream up. Never returns.
 pub(super) async fn run(shared: &Shared) {
-    keep(shared, "session", async |channel| life(shared, channel).await, std::future::pending).await;
+    keep(shared, "session", async |connection| life(shared, connection).await, std::future::pending).await;
 }
 
-async fn life(shared: &Shared, channel: Channel) -> Status {
-    let mut client = SessionServiceClient::new(channel);
+async fn life(shared: &Shared, connection: Connection) -> Status {
+    let mut client = SessionServiceClient::new(connection);
     let mut link = Link::open(|answers| async move { client.serve(answers).await });
     let edge_id = shared.edge_id.clone();
     let mut answering = JoinSet::new();

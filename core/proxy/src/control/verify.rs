@@ -15,8 +15,8 @@ pub(super) async fn run(shared: &Shared) {
         () = shared.proofs.provable() => {}
         () = refuse() => {}
     }
-    let life = async |channel| {
-        let mut client = RouteServiceClient::new(channel);
+    let life = async |connection| {
+        let mut client = RouteServiceClient::new(connection);
         let link = Link::open(|batches| async move { client.verify(batches).await });
         exchange(link, async || shared.proofs.next_batch().await, "control does not verify credentials").await
     };

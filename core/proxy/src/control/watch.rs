@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use tonic::Status;
-use tonic::transport::Channel;
 
-use super::connect::{LARGEST_MESSAGE, Link, keep};
+use super::connect::{Connection, LARGEST_MESSAGE, Link, keep};
 use crate::metrics::Metrics;
 use crate::pool::{Refused, snapshot};
 use crate::rotating_keys::BadKeys;
@@ -18,11 +17,11 @@ use crate::wire::{Ack, Attach, EdgeReport, EdgeUpdate, EndpointHealth, HealthRep
 
 /// Keeps the stream up. Never returns.
 pub(super) async fn run(shared: &Shared) {
-    keep(shared, "pool", async |channel| life(shared, channel).await, std::future::pending).await;
+    keep(shared, "pool", async |connection| life(shared, connection).await, std::future::pending).await;
 }
 
-async fn life(shared: &Shared, channel: Channel) -> Status {
-    let mut client = EdgeServiceClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
+async fn life(shared: &Shared, connection: Connection) -> Status {
+    let mut client = EdgeServiceClient::new(connection).max_decoding_message_size(LARGEST_MESSAGE);
     let link = Link::open(|reports| async move { client.watch(reports).await });
     match attached(shared, link).await {
         Err(status) => status,

@@ -104,7 +104,7 @@ impl Listed {
 }
 
 /// The field it is of, and what is wrong.
-pub(super) type Problem = (&'static str, String);
+pub(crate) type Problem = (&'static str, String);
 
 fn load(config: &Certificate) -> Result<(Watched, Vec<String>), Problem> {
     let files = Files {
@@ -126,7 +126,7 @@ fn load(config: &Certificate) -> Result<(Watched, Vec<String>), Problem> {
 }
 
 /// Reads a certificate and its key from their PEM files, whatever it is for.
-pub(super) fn read_pair(certificate_file: &Path, key_file: &Path) -> Result<CertifiedKey, Problem> {
+pub(crate) fn read_pair(certificate_file: &Path, key_file: &Path) -> Result<CertifiedKey, Problem> {
     let chain = read_chain(certificate_file).map_err(|problem| ("certificate_file", problem))?;
     let key = PrivateKeyDer::from_pem_file(key_file)
         .map_err(|error| ("key_file", format!("{key_file:?} cannot be read: {error}: name a readable PEM file")))?;

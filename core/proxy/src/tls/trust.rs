@@ -89,7 +89,8 @@ impl Ours {
     }
 }
 
-fn read_roots(file: &Path) -> Result<RootCertStore, String> {
+/// Reads the authorities of a PEM bundle, those that can be used.
+pub(crate) fn read_roots(file: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_file_iter(file)
         .map_err(|error| format!("{file:?} cannot be read: {error}: name a readable PEM bundle"))?;

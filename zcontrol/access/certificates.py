@@ -1,0 +1,120 @@
+"""What a client certificate says of its bearer: names, the rules that give them roles, and whether it still counts.
+
+gRPC has judged it at the handshake. A connection may outlive what was judged then: here it is judged again.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import NameOID
+
+from zcontrol.access.roles import having
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from zcontrol.access.roles import Role
+    from zcontrol.v1 import config_pb2
+
+
+class Certificate(NamedTuple):
+    """A certificate, read."""
+
+    # `dns:edge-1.tgg.net.id`, each with its kind; those only that people can read.
+    names: tuple[str, ...]
+    x509: x509.Certificate
+
+    def problem(self, now: datetime) -> str:
+        """Why it does not count at that time; empty: it does."""
+        if now > self.x509.not_valid_after_utc:
+            return f"has run out, at {_told(self.x509.not_valid_after_utc)}"
+        if now < self.x509.not_valid_before_utc:
+            return f"counts from {_told(self.x509.not_valid_before_utc)} only"
+        return ""
+
+
+@functools.lru_cache(maxsize=1024)
+def read(pem: bytes) -> Certificate:
+    """Read one; ValueError if that cannot be done."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    try:
+        names = [name for name in _names(certificate) if name.isprintable()]
+    except x509.UnsupportedGeneralNameType as error:
+        raise ValueError("it has a name of a kind that is not known") from error
+    return Certificate(names=tuple(names), x509=certificate)
+
+
+@final
+class Rules:
+    """Who of those with certificates may do what."""
+
+    def __init__(self, rules: Iterable[config_pb2.CertificateRole]) -> None:
+        self._rules = [(pattern(name), rule.role) for rule in rules for name in rule.names]
+
+    def roles(self, names: Iterable[str]) -> tuple[str, frozenset[Role]]:
+        """The first name that has any role, and the roles of all of them; empty: none has."""
+        matches = [(name, role) for name in names for pattern, role in self._rules if pattern.fullmatch(name)]
+        return (matches[0][0] if matches else "", having(role for _, role in matches))
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """A rule's name as what it matches; ValueError says how to write one."""
+    kind, _, name = text.partition(":")
+    if kind not in KINDS or not name or not name.isprintable():
+        raise ValueError(f"not a kind and a name; write e.g. dns:edge-*.tgg.net.id; kinds are {', '.join(KINDS)}")
+    expression = r"[^./@]+".join(map(re.escape, name.split("*")))
+    return re.compile(f"{kind}:{expression}", re.IGNORECASE if kind in CASELESS else 0)
+
+
+def is_trusted(certificate: x509.Certificate, intermediates: Iterable[x509.Certificate], roots: _Chain) -> bool:
+    """Whether a chain leads to one of these authorities; its links were judged at the handshake."""
+    remaining = list(intermediates)
+    link = certificate
+    for _ in range(LONGEST_CHAIN):
+        if any(root == link or _issued(link, root) for root in roots):
+            return True
+        above = next((each for each in remaining if _issued(link, each)), None)
+        if above is None:
+            return False
+        remaining.remove(above)
+        link = above
+    return False
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _names(certificate: x509.Certificate) -> Iterator[str]:
+    try:
+        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        alternatives = x509.SubjectAlternativeName([])
+    yield from (f"dns:{name}" for name in alternatives.get_values_for_type(x509.DNSName))
+    yield from (f"email:{name}" for name in alternatives.get_values_for_type(x509.RFC822Name))
+    yield from (f"uri:{name}" for name in alternatives.get_values_for_type(x509.UniformResourceIdentifier))
+    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if len(common) == 1:
+        yield f"cn:{common[0].value!s}"
+
+
+def _told(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+_Chain = tuple[x509.Certificate, ...]
+KINDS = ("dns", "email", "uri", "cn")
+# Hosts and domains are compared so everywhere, and nobody has two mailboxes that differ by it.
+CASELESS = ("dns", "email")
+# Of an authority, those between, and the certificate; OpenSSL's own usual limit is 100, which nobody has seen.
+LONGEST_CHAIN = 10
