@@ -1,5 +1,7 @@
 """A control plane that listens by TLS too: for client certificates and for tokens, besides its Unix socket."""
 
+# ruff: noqa: ANN401 - the types that mypy-protobuf makes for grpc.aio stubs exist for type checkers only
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,7 @@
 """The audit log: every change and every refusal, durable, bounded, and found again."""
 
+# ruff: noqa: ANN401 - the types that mypy-protobuf makes for grpc.aio stubs exist for type checkers only
+
 from __future__ import annotations
 
 import asyncio
@@ -99,6 +101,14 @@ async def test_a_change_that_changes_nothing_makes_no_version(doors: Doors) -> N
     await drained(doors.running.channel)
     again, first = await doors.lines()
     assert (first.version_after, again.version_after, again.outcome) == (2, 0, audit_pb2.AUDIT_OUTCOME_DONE)
+
+
+async def test_changes_at_once_are_each_told_with_their_own_versions(doors: Doors) -> None:
+    names = ("mbox-1", "mbox-2", "web-1")
+    await asyncio.gather(*(drained(doors.running.channel, name) for name in names))
+    told = {line.version_after: (line.version_before, line.changes.split(":")[0]) for line in await doors.lines()}
+    assert [told[version][0] for version in (2, 3, 4)] == [1, 2, 3]
+    assert {name for _, name in told.values()} == set(names)
 
 
 async def test_refused_calls_are_told_with_who_tried_what(doors: Doors) -> None:

@@ -1,5 +1,7 @@
 """What the section `api` may say, and how its faults are told."""
 
+# ruff: noqa: ANN401 - a config is of whatever it holds
+
 from __future__ import annotations
 
 import grp

@@ -1,5 +1,7 @@
 """What one caller may ask of control: messages, streams, calls; and what reaches it before he has proved anything."""
 
+# ruff: noqa: ANN401 - the types that mypy-protobuf makes for grpc.aio stubs exist for type checkers only
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """The table of methods: each has a row, and each role may do what it says and no more."""
 
+# ruff: noqa: ANN401 - the types that mypy-protobuf makes for grpc.aio stubs exist for type checkers only
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -29,10 +29,10 @@ class Matching:
 
     who: Annotated[str, typer.Option(help="Part of the caller's name, or of as whom he spoke.")] = ""
     method: Annotated[str, typer.Option(help="Part of the method, e.g. PoolService or Drain.")] = ""
-    address: Annotated[
+    caller_address: Annotated[
         str, typer.Option("--from", parser=address, metavar="IP", help="From this address, without port.")
     ] = ""
-    since: Annotated[datetime | None, typer.Option(parser=past, metavar="24h", help="Not older than that.")] = None
+    since: Annotated[str, typer.Option(metavar="24h", help="Not older than that.")] = ""
     outcome: Annotated[int | None, word_option(audit_pb2.AuditOutcome.DESCRIPTOR, "Only what ended so.")] = None
     before: Annotated[int, typer.Option(min=0, help="Only lines of lower ids, to go on with a long list.")] = 0
 
@@ -41,12 +41,12 @@ class Matching:
         request = audit_pb2.ListAuditRequest(
             who=self.who,
             method=self.method,
-            address=self.address,
+            address=self.caller_address,
             outcome=audit_pb2.AuditOutcome.ValueType(self.outcome or 0),
             before_id=self.before,
         )
-        if self.since is not None:
-            request.since.FromDatetime(self.since)
+        if self.since:
+            request.since.FromDatetime(past(self.since))
         return request
 
 

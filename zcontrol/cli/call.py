@@ -127,7 +127,7 @@ def author() -> str:
 def _with_common_options(function: Callable[..., None], seconds: float) -> Callable[..., None]:
     @functools.wraps(function)
     def command(ctx: typer.Context, **options: Any) -> None:  # noqa: ANN401 - the options are the function's own
-        proof = Proof(**{name: options.pop(name) for name in Proof._fields if name in options})
+        proof = Proof(**{name: options.pop(name) for name in PROOF_OPTIONS})
         where = Where(options.pop("api"), options.pop("config"), proof)
         json, timeout = options.pop("json"), options.pop("timeout")
         for name, group in groups.items():
@@ -142,10 +142,7 @@ def _with_common_options(function: Callable[..., None], seconds: float) -> Calla
         for name, annotation, default in (
             ("api", Api, None),
             ("config", ConfigFile, None),
-            ("ca_file", CaFile, None),
-            ("certificate_file", CertificateFile, None),
-            ("key_file", KeyFile, None),
-            ("token_file", TokenFile, None),
+            *((name, annotation, None) for name, annotation in PROOF_OPTIONS.items()),
             ("json", Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")], False),
             ("timeout", Annotated[float, typer.Option(help="Seconds to wait for control's answer.")], seconds),
         )
@@ -197,7 +194,11 @@ def _run(address: str, proof: Proof, command: Callable[[Call], None], *, json: b
     except grpc.RpcError as error:
         status, details = error.code(), error.details() or "no reason given"
         if status is grpc.StatusCode.UNAVAILABLE and "failed to connect" in details.lower():
-            reason = details.rpartition(": ")[2]
+            # Of a handshake that failed gRPC says at last that this was seen: OK.
+            reason = details.removesuffix(": OK").rpartition(": ")[2]
+            if "CERTIFICATE_VERIFY_FAILED" in details:
+                told = f"the certificate of control at {address} is not believed: {reason}; --ca-file says whose are"
+                fail(told, ExitCode.UNREACHABLE)
             fail(
                 f"no control at {address}: {reason}; is it running? --api, --config name another", ExitCode.UNREACHABLE
             )
@@ -208,6 +209,12 @@ def _run(address: str, proof: Proof, command: Callable[[Call], None], *, json: b
         raise typer.Exit(INTERRUPTED) from None
 
 
+PROOF_OPTIONS: Final = {
+    "ca_file": CaFile,
+    "certificate_file": CertificateFile,
+    "key_file": KeyFile,
+    "token_file": TokenFile,
+}
 EXITS: Final = {
     grpc.StatusCode.ABORTED: ExitCode.CONFLICT,
     grpc.StatusCode.DEADLINE_EXCEEDED: ExitCode.TOO_LATE,

@@ -192,3 +192,57 @@ fn what_is_for_those_who_bring_mail_is_for_no_other_listener() {
     ];
     assert_eq!(keys, of_mx);
 }
+
+#[test]
+fn control_elsewhere_is_reached_by_a_proof_and_by_files_that_can_be_read() {
+    let faults = |control: wire::Control| {
+        let mut config = good();
+        config.control = Some(control);
+        faulty_keys(&config)
+    };
+    assert_eq!(faults(wire::Control::default()), ["control.address", "control.ca_file", "control.certificate_file"]);
+    let half = wire::Control {
+        address: "control.tgg.net.id:7411".into(),
+        ca_file: "/nonexistent/ca.pem".into(),
+        certificate_file: "/nonexistent/edge.pem".into(),
+        ..Default::default()
+    };
+    assert_eq!(faults(half.clone()), ["control.key_file"]);
+    let authority = rcgen::generate_simple_self_signed(["control.tgg.net.id".to_owned()]).unwrap();
+    let directory = std::env::temp_dir().join(format!("zproxy-config-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = |name: &str, holds: &str| {
+        let path = directory.join(name);
+        std::fs::write(&path, holds).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = wire::Control {
+        ca_file: file("ca.pem", &authority.cert.pem()),
+        certificate_file: String::new(),
+        token_file: file("token", "zproxy_4f2c91d8_x\n"),
+        ..half
+    };
+    assert_eq!(faults(good.clone()), [""; 0]);
+    for (holds, what) in [("", "nothing"), ("two words", "a space"), (&*"x".repeat(5000), "a file of another kind")] {
+        let bad = wire::Control { token_file: file("bad", holds), ..good.clone() };
+        assert_eq!(faults(bad), ["control.token_file"], "{what}");
+    }
+    let strange = file("strange.key", &rcgen::KeyPair::generate().unwrap().serialize_pem());
+    let pair = wire::Control { certificate_file: good.ca_file.clone(), key_file: strange, ..good };
+    assert_eq!(faults(pair), ["control.key_file"]);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn control_in_clear_is_on_this_machine_unless_that_is_said() {
+    let mut config = good();
+    for (address, open_to_anybody, faults) in [
+        ("127.0.0.1:7410", false, &[][..]),
+        ("192.0.2.1:7410", false, &["api.address"]),
+        ("192.0.2.1:7410", true, &[]),
+        ("control.tgg.net.id:7410", true, &["api.address"]),
+    ] {
+        config.api = Some(wire::Api { address: address.into(), open_to_anybody, ..Default::default() });
+        assert_eq!(faulty_keys(&config), faults, "{address} {open_to_anybody}");
+    }
+}

@@ -49,8 +49,11 @@ impl Credentials {
     }
 }
 
-/// Names what is wrong with the files, before they are needed.
+/// Names what is wrong with the files, before they are needed; where keys are missing that is known already.
 pub(crate) fn check(remote: &Remote, faults: &mut Vec<Invalid>) {
+    if faults.iter().any(|fault| fault.key.starts_with("control.")) {
+        return;
+    }
     if let Err((field, problem)) = Credentials::read(remote) {
         faults.push(Invalid { key: format!("control.{field}"), problem });
     }
