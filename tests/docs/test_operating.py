@@ -53,6 +53,10 @@ def test_sections_that_are_shown_have_no_fault(snippet: str, tmp_path: Path, aut
     (tmp_path / "mail.tgg.net.id.pem").write_bytes(certificate.certificate_file.read_bytes())
     (tmp_path / "mail.tgg.net.id.key").write_bytes(certificate.key_file.read_bytes())
     (tmp_path / "clients-ca.pem").write_bytes(authority.ca_file.read_bytes())
+    (tmp_path / "control.pem").write_bytes(certificate.certificate_file.read_bytes())
+    (tmp_path / "control.key").write_bytes(certificate.key_file.read_bytes())
+    (tmp_path / "control-ca.pem").write_bytes(authority.ca_file.read_bytes())
+    (tmp_path / "edge-2.token").write_text("zproxy_4f2c91d8_")
     (tmp_path / "clients.crl").write_bytes(authority.revoke(authority.issue("lost.tgg.net.id")))
     file = tmp_path / "zproxy.toml"
     file.write_text("".join(f"{key} = {toml(value)}\n" for key, value in config.items()))

@@ -49,6 +49,8 @@ class Zproxy:
             **config,
         }
         self.listeners: dict[str, tuple[str, int]] = {}
+        # What the ready line says.
+        self.ready: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         self.write_config()
@@ -60,7 +62,8 @@ class Zproxy:
                 stderr=errors,
             )
         try:
-            for listener in self._ready_line()["listeners"]:
+            self.ready = self._ready_line()
+            for listener in self.ready["listeners"]:
                 host, _, port = listener["address"].rpartition(":")
                 self.listeners[listener["name"]] = (host.strip("[]"), int(port))
         except BaseException:
