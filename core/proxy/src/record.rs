@@ -4,15 +4,18 @@
 //! lost and counted.
 
 mod line;
+mod step;
 mod writer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
 
 pub(crate) use line::{Line, millis};
+pub use step::Step;
+use step::Times;
 pub use writer::{Writer, open};
 
 use crate::Error;
@@ -25,74 +28,71 @@ use crate::transactions::Summary;
 /// What a session leaves. It is filled in step by step.
 #[derive(Debug)]
 pub struct Record {
-    id: String,
+    id: Arc<str>,
     service: Service,
     listener: Arc<str>,
     /// Who connected: the client, or a balancer before it whose header was not read yet.
-    peer: SocketAddr,
+    client: SocketAddr,
+    local: Option<SocketAddr>,
     began: SystemTime,
     clock: Instant,
-    ends: Option<Ends>,
-    tls: Option<Facts>,
+    tls: Option<Box<Facts>>,
     account: Option<Arc<str>>,
     backend: Option<Arc<str>>,
     mechanism: &'static str,
     verified: Option<&'static str>,
-    step: &'static str,
+    step: Step,
     step_began: Instant,
-    steps: Vec<(&'static str, Duration)>,
+    times: Times,
 }
 
 impl Record {
     /// Begins with the connection.
     #[must_use]
-    pub fn begin(id: String, service: Service, listener: Arc<str>, peer: SocketAddr) -> Self {
+    pub fn begin(id: Arc<str>, service: Service, listener: Arc<str>, client: SocketAddr) -> Self {
         let clock = Instant::now();
         Self {
             id,
             service,
             listener,
-            peer,
+            client,
+            local: None,
             began: SystemTime::now(),
             clock,
-            ends: None,
             tls: None,
             account: None,
             backend: None,
             mechanism: "",
             verified: None,
-            step: "accept",
+            step: Step::Accept,
             step_began: clock,
-            steps: Vec::new(),
+            times: Times::default(),
         }
     }
 
     /// The session's id.
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub fn id(&self) -> &Arc<str> {
         &self.id
     }
 
     /// The next step begins; the one before it took until now.
-    pub fn step(&mut self, step: &'static str) {
+    pub fn step(&mut self, step: Step) {
         let now = Instant::now();
-        let took = now - self.step_began;
-        match self.steps.iter_mut().find(|(before, _)| *before == self.step) {
-            Some((_, sum)) => *sum += took,
-            None => self.steps.push((self.step, took)),
-        }
+        self.times.add(self.step, now - self.step_began);
         self.step = step;
         self.step_began = now;
     }
 
     /// The client and the address it connected to are known.
-    pub fn ends(&mut self, ends: Ends) {
-        self.ends = Some(ends);
+    pub fn ends(&mut self, ends: &Ends) {
+        self.client = ends.client;
+        self.local = Some(ends.local);
     }
 
     /// A TLS handshake is done.
     pub fn tls(&mut self, facts: Facts) {
-        self.tls = Some(facts);
+        self.tls = Some(Box::new(facts));
     }
 
     /// A login begins anew.
@@ -121,7 +121,7 @@ impl Record {
     /// TLS facts, if a handshake was done.
     #[must_use]
     pub fn tls_facts(&self) -> Option<&Facts> {
-        self.tls.as_ref()
+        self.tls.as_deref()
     }
 
     /// The line of a refused login; the session goes on or ends after it.
@@ -136,16 +136,15 @@ impl Record {
     /// The line of a session's end; bytes are from the client and from the backend since login.
     #[must_use]
     pub fn ended(mut self, by: EndedBy, error: Option<&Error>, bytes: (u64, u64)) -> Vec<u8> {
-        let step = self.step;
-        self.step("");
+        self.step(self.step);
         let mut line = self.line("session");
         line.put("by", by.name());
-        line.put("at", step);
+        line.put("at", self.step.name());
         line.put_known("error", error.map(ToString::to_string));
         line.put("from_client", &bytes.0);
         line.put("from_backend", &bytes.1);
-        let steps = self.steps.iter().map(|(step, took)| ((*step).into(), millis(*took).into()));
-        line.put("steps_ms", &steps.collect::<Map<String, Value>>());
+        let times = self.times.told().map(|(step, took)| (step.into(), took.into()));
+        line.put("steps_ms", &times.collect::<Map<String, Value>>());
         line.put("total_ms", &millis(self.clock.elapsed()));
         line.end()
     }
@@ -167,11 +166,11 @@ impl Record {
 
     fn line(&self, event: &'static str) -> Line {
         let mut line = Line::begin(event, self.began);
-        line.put("id", &self.id);
+        line.put("id", self.id.as_ref());
         line.put("service", self.service.name());
         line.put("listener", self.listener.as_ref());
-        line.put("client", &self.ends.as_ref().map_or(self.peer, |ends| ends.client));
-        line.put_known("local", self.ends.as_ref().map(|ends| ends.local));
+        line.put("client", &self.client);
+        line.put_known("local", self.local);
         if let Some(tls) = &self.tls {
             line.put("tls", tls.version);
             line.put("cipher", &tls.cipher);

@@ -9,7 +9,6 @@ mod resolve;
 mod way;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -22,10 +21,11 @@ use crate::error::EndedBy;
 use crate::greet::{Asked, Greeting};
 use crate::metrics::LoginLabels;
 use crate::pool::Lease;
+use crate::record::Step;
 use crate::server::Shared;
 use crate::service::Service;
 use crate::sessions::{Entry, Facts};
-use crate::splice::{Ended, Splice};
+use crate::splice::{Ended, Splice, Terms};
 use crate::stream::Stream;
 use crate::visit::{Admitted, Arrival, Visit};
 use crate::{Error, http, transactions};
@@ -68,7 +68,6 @@ struct Trial {
 
 /// A session whose client was told that it is logged in.
 struct Joined {
-    protocol: &'static dyn Protocol,
     splice: Splice,
     entry: Entry,
     lease: Lease,
@@ -89,7 +88,7 @@ impl Visit {
         let mut client = self.greet(protocol, stream).await?;
         let mut tries = Tries::default();
         loop {
-            self.record.step("greet");
+            self.record.step(Step::Greet);
             let login = match self.hear(&mut client, deadline).await? {
                 Asked::Goodbye => return Ok(None),
                 Asked::Login(login) => login,
@@ -113,14 +112,14 @@ impl Visit {
             match attempted.unwrap_or(Err(Error::BackendTimeout("login"))) {
                 Ok(logged_in) => {
                     let (splice, entry, lease) = self.join(client, logged_in, &ends, era).await?;
-                    return Ok(Some(Joined { protocol, splice, entry, lease }));
+                    return Ok(Some(Joined { splice, entry, lease }));
                 }
                 // It knows.
                 Err(error @ Error::ClientGaveUp) => self.shared.records.put(self.record.refused(&error)),
                 Err(Error::ClientTimeout(step)) => return Err(too_slow(&mut client, step).await),
                 Err(error) if error.ended_by() == EndedBy::Client => return Err(error),
                 Err(error) => {
-                    self.record.step("refuse");
+                    self.record.step(Step::Refuse);
                     let trial = Trial { at: clerk.answered(), token };
                     self.refuse(&mut client, &error, &mut tries, trial).await?;
                 }
@@ -218,7 +217,7 @@ impl Visit {
         let LoggedIn { stream, rest, success, account, backend, lease } = logged_in;
         // Listed before the client hears of it: who drains or kicks in between must not miss it.
         let facts = Facts {
-            id: self.record.id().into(),
+            id: Arc::clone(self.record.id()),
             account,
             backend,
             client: ends.client,
@@ -227,14 +226,14 @@ impl Visit {
             tls: self.record.tls_facts().map_or("", |facts| facts.version),
         };
         let entry = self.shared.sessions.enter(facts, era);
-        self.record.step("welcome");
+        self.record.step(Step::Welcome);
         let front = client.welcome(&success).await?;
         let back = (stream, rest);
         let splice = match success.guard {
             None => Splice::new(front, back),
             Some(guard) => Splice::guarded(front, back, guard),
         };
-        self.record.step("splice");
+        self.record.step(Step::Splice);
         self.count_login("ok");
         Ok((splice, entry, lease))
     }
@@ -253,16 +252,17 @@ async fn too_slow(client: &mut Greeting, step: &'static str) -> Error {
 
 impl Joined {
     /// The rest of the session, in a task of its own.
-    fn go_on(self, visit: Visit) {
-        let Self { protocol, splice, entry, lease } = self;
+    fn go_on(mut self, visit: Visit) {
+        // Of no use before the end; in a task it would be moved, and so have its room twice.
         let visit = Box::new(visit);
         tokio::task::spawn_local(async move {
             let service = visit.listening.listener.service;
-            let idle: Duration = visit.setup.config.timeouts.idle[service.index()];
-            let Ended { by, error } = splice.run(entry.live(), Some(protocol), idle).await;
-            let bytes = entry.live().bytes();
+            let idle = visit.setup.config.timeouts.idle[service.index()];
+            let terms = Terms { protocol: service.protocol(), idle };
+            let Ended { by, error } = self.splice.run(self.entry.live(), &terms).await;
+            let bytes = self.entry.live().bytes();
             visit.end(by, error.as_ref(), bytes);
-            drop((entry, lease));
+            drop((self.entry, self.lease));
         });
     }
 }

@@ -4,9 +4,11 @@
 //! take one short lock of one of many shards; moving bytes takes none.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
@@ -23,7 +25,7 @@ const KICKS: usize = 64;
 #[derive(Debug)]
 pub struct Live {
     /// Unique over edges and restarts.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     /// The account.
     pub account: Arc<str>,
     /// The backend's name.
@@ -42,8 +44,11 @@ pub struct Live {
     pub from_client: AtomicU64,
     /// Bytes from the backend since login.
     pub from_backend: AtomicU64,
-    ending: OnceLock<Ending>,
-    ended: Notify,
+    /// Its place in the table.
+    key: u64,
+    ending: OnceLock<Box<Ending>>,
+    /// Who waits to be asked to end.
+    waits: Mutex<Option<Waker>>,
 }
 
 /// How a session shall end.
@@ -59,7 +64,7 @@ pub struct Ending {
 #[derive(Debug)]
 pub struct Facts {
     /// Unique over edges and restarts.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     /// The account.
     pub account: Arc<str>,
     /// The backend's name.
@@ -77,8 +82,10 @@ pub struct Facts {
 impl Live {
     /// Asks the session to end; the first request stands.
     pub fn end(&self, ending: Ending) {
-        if self.ending.set(ending).is_ok() {
-            self.ended.notify_one();
+        if self.ending.set(Box::new(ending)).is_ok()
+            && let Some(waker) = lock(&self.waits).take()
+        {
+            waker.wake();
         }
     }
 
@@ -90,12 +97,16 @@ impl Live {
 
     /// Waits until somebody asks this session to end.
     pub async fn ending(&self) -> &Ending {
-        loop {
-            if let Some(ending) = self.ending.get() {
-                return ending;
-            }
-            self.ended.notified().await;
+        poll_fn(|cx| self.poll_ending(cx)).await
+    }
+
+    /// Ready when somebody has asked this session to end; until then it wakes the last one that looked.
+    pub fn poll_ending(&self, cx: &mut Context<'_>) -> Poll<&Ending> {
+        if self.ending.get().is_none() {
+            lock(&self.waits).get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
         }
+        // Looked at behind the waker's place, so that an end in between is not missed.
+        self.ending.get().map_or(Poll::Pending, |ending| Poll::Ready(ending))
     }
 }
 
@@ -171,8 +182,9 @@ impl Sessions {
             started: SystemTime::now(),
             from_client: AtomicU64::new(0),
             from_backend: AtomicU64::new(0),
+            key,
             ending: OnceLock::new(),
-            ended: Notify::new(),
+            waits: Mutex::default(),
         });
         self.shard(key).insert(key, Arc::clone(&live));
         if self.era() != era {
@@ -182,7 +194,7 @@ impl Sessions {
                 live.end(ending.clone());
             }
         }
-        Entry { live, key, sessions: Arc::clone(self) }
+        Entry { live, sessions: Arc::clone(self) }
     }
 
     /// Calls `visit` for each matching session, shard by shard.
@@ -249,7 +261,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub struct Entry {
     live: Arc<Live>,
-    key: u64,
     sessions: Arc<Sessions>,
 }
 
@@ -263,7 +274,8 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.sessions.shard(self.key).remove(&self.key);
+        let key = self.live.key;
+        self.sessions.shard(key).remove(&key);
         self.sessions.left.notify_waiters();
     }
 }

@@ -8,13 +8,14 @@ mod gate;
 mod pipe;
 mod quiet;
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use zproxy_protocol::smtp::Guard;
 use zproxy_protocol::{Input, Protocol};
 
@@ -50,6 +51,15 @@ pub struct Splice {
     first_end: Option<EndedBy>,
 }
 
+/// What a splice goes by.
+#[derive(Clone, Copy)]
+pub struct Terms {
+    /// Whose last words are said where an operator ends it; none: there are none.
+    pub protocol: Option<&'static dyn Protocol>,
+    /// Nothing may move for so long.
+    pub idle: Duration,
+}
+
 /// How a session ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -57,6 +67,13 @@ pub struct Ended {
     pub by: EndedBy,
     /// Why, unless it was a plain close.
     pub error: Option<Error>,
+}
+
+/// What a session that moves bytes waits for.
+enum Happened<'a> {
+    Ended(Ended),
+    /// An operator asked it to end.
+    Asked(&'a Ending),
 }
 
 impl Splice {
@@ -90,25 +107,16 @@ impl Splice {
         splice
     }
 
-    /// Moves bytes until a side closes, nothing moves for `idle`, or an operator ends it. Without a protocol there are
-    /// no last words.
-    pub async fn run(mut self, live: &Live, protocol: Option<&dyn Protocol>, idle: Duration) -> Ended {
-        let ended = loop {
-            let idle_at = self.moved + self.patience(idle);
-            tokio::select! {
-                biased;
-                ended = poll_fn(|cx| self.poll_on(cx, live, idle)) => {
-                    if let Some(ended) = ended {
-                        break ended;
-                    }
-                }
-                ending = live.ending() => break self.wind_down(live, ending, protocol).await,
-                () = sleep_until(idle_at) => {
-                    if let Some(ended) = self.too_quiet(idle) {
-                        break ended;
-                    }
-                }
-            }
+    /// Moves bytes until a side closes, nothing moves any more, or an operator ends it.
+    pub async fn run(&mut self, live: &Live, terms: &Terms) -> Ended {
+        let happened = {
+            let mut timer = pin!(sleep_until(self.moved + terms.idle));
+            poll_fn(|cx| self.poll_on(cx, live, terms.idle, timer.as_mut())).await
+        };
+        let ended = match happened {
+            Happened::Ended(ended) => ended,
+            // Rare, and larger than all else: a session that nobody ends has no room for it.
+            Happened::Asked(ending) => Box::pin(self.wind_down(live, ending, terms.protocol)).await,
         };
         if matches!(&ended.error, Some(Error::ClientIo(_) | Error::BackendIo { .. })) {
             // A broken conversation shall not look like a finished one to the side that still works.
@@ -118,7 +126,35 @@ impl Splice {
         ended
     }
 
-    /// The idle timer is set once a sleep, not once a byte: at its end we look whether bytes have moved since.
+    fn poll_on<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        live: &'a Live,
+        idle: Duration,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Poll<Happened<'a>> {
+        let patience = self.patience(idle);
+        if let Poll::Ready(ended) = self.poll_move(cx, live) {
+            return Poll::Ready(Happened::Ended(ended));
+        }
+        if let Poll::Ready(ending) = live.poll_ending(cx) {
+            return Poll::Ready(Happened::Asked(ending));
+        }
+        if self.patience(idle) != patience {
+            self.moved = Instant::now();
+            timer.as_mut().reset(self.moved + self.patience(idle));
+        }
+        // It is set once a sleep, not once a byte: at its end we look whether bytes have moved since.
+        while timer.as_mut().poll(cx).is_ready() {
+            if let Some(ended) = self.too_quiet(idle) {
+                return Poll::Ready(Happened::Ended(ended));
+            }
+            timer.as_mut().reset(self.moved + self.patience(idle));
+        }
+        Poll::Pending
+    }
+
+    /// Nothing has moved for so long that it is over.
     fn too_quiet(&self, idle: Duration) -> Option<Ended> {
         if self.moved.elapsed() < self.patience(idle) {
             return None;
@@ -137,17 +173,6 @@ impl Splice {
             }
             _ => idle,
         }
-    }
-
-    /// Moves bytes; none: nothing has ended, but the timer must be set anew.
-    fn poll_on(&mut self, cx: &mut Context<'_>, live: &Live, idle: Duration) -> Poll<Option<Ended>> {
-        let patience = self.patience(idle);
-        let polled = self.poll_move(cx, live).map(Some);
-        if polled.is_pending() && self.patience(idle) != patience {
-            self.moved = Instant::now();
-            return Poll::Ready(None);
-        }
-        polled
     }
 
     /// Waits for a quiet moment to say goodbye; when patience ends, closes without a word.

@@ -194,9 +194,9 @@ pub struct Facts {
     /// IANA name.
     pub cipher: Option<&'static str>,
     /// The host name the client asked for.
-    pub server_name: Option<String>,
+    pub server_name: Option<Box<str>>,
     /// The protocol agreed on.
-    pub alpn: Option<String>,
+    pub alpn: Option<Box<str>>,
     /// Whether a ticket spared the full handshake.
     pub resumed: bool,
     /// How the two agreed on a secret, by IANA name; none where a ticket held it.
@@ -214,8 +214,8 @@ impl Facts {
         Self {
             version: version_name(connection.protocol_version()),
             cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
-            server_name: server_name.map(|name| name.to_ascii_lowercase()),
-            alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
+            server_name: server_name.map(|name| name.to_ascii_lowercase().into()),
+            alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into()),
             resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
             key_exchange: connection.negotiated_key_exchange_group().and_then(|group| group.name().as_str()),
             identity: certificate.as_ref().and_then(|certificate| certificate.identity(rule)),

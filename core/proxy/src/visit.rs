@@ -13,7 +13,7 @@ use crate::error::EndedBy;
 use crate::front::Starttls;
 use crate::limits::{AddressPlace, Place};
 use crate::metrics::EndLabels;
-use crate::record::Record;
+use crate::record::{Record, Step};
 use crate::server::{Listening, Setup, Shared};
 use crate::stream::Stream;
 use crate::{Error, sys};
@@ -62,7 +62,7 @@ impl Visit {
     pub(crate) fn begin(arrival: Arrival, shared: Arc<Shared>) -> (Self, TcpStream, std::net::SocketAddr) {
         let Arrival { tcp, peer, listening, place } = arrival;
         let listener = &listening.listener;
-        let record = Record::begin(shared.next_session_id(), listener.service, Arc::clone(&listener.name), peer);
+        let record = Record::begin(shared.next_session_id().into(), listener.service, Arc::clone(&listener.name), peer);
         let setup = shared.setup.load_full();
         (Self { shared, setup, listening, record, address_place: None, place }, tcp, peer)
     }
@@ -75,7 +75,7 @@ impl Visit {
         let ends = timeout(config.timeouts.handshake, accept::ends(&mut tcp, peer, listener))
             .await
             .map_err(|_| Error::ClientTimeout("PROXY header"))??;
-        self.record.ends(ends.clone());
+        self.record.ends(&ends);
         if !config.limits.trusted.contain(ends.client.ip()) {
             let most = config.limits.sessions_per_address;
             self.address_place = self.shared.limits.enter_address(ends.client.ip(), most);
@@ -86,7 +86,7 @@ impl Visit {
         if listener.tls != ListenerTls::Implicit {
             return Ok(Admitted::Client(Stream::Plain(tcp), ends));
         }
-        self.record.step("tls");
+        self.record.step(Step::Tls);
         let under = self.listening.tls.clone().ok_or_else(|| Error::ClientTls("no certificate".into()))?;
         let (stream, facts) = under.accept(tcp, config.timeouts.handshake).await?;
         self.record.tls(facts);

@@ -11,7 +11,7 @@ use zproxy_protocol::smtp::Guard;
 use zproxy_proxy::error::EndedBy;
 use zproxy_proxy::service::Service;
 use zproxy_proxy::sessions::{Ending, Entry, Facts, Filter, Sessions};
-use zproxy_proxy::splice::{Ended, Splice};
+use zproxy_proxy::splice::{Ended, Splice, Terms};
 use zproxy_proxy::stream::Stream;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -43,8 +43,8 @@ impl Stage {
     }
 }
 
-async fn run(splice: Splice, entry: Entry, service: Service, idle: Duration) -> Ended {
-    splice.run(entry.live(), service.protocol(), idle).await
+async fn run(mut splice: Splice, entry: Entry, service: Service, idle: Duration) -> Ended {
+    splice.run(entry.live(), &Terms { protocol: service.protocol(), idle }).await
 }
 
 async fn pair() -> (TcpStream, TcpStream) {

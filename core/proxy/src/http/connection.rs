@@ -39,7 +39,7 @@ pub(super) struct Connection {
     /// The settings it began with; a reload does not touch it.
     pub(super) setup: Arc<Setup>,
     pub(super) listening: Arc<Listening>,
-    pub(super) id: Box<str>,
+    pub(super) id: Arc<str>,
     pub(super) ends: Ends,
     /// None: it came in clear.
     pub(super) tls: Option<tls::Facts>,
@@ -137,7 +137,7 @@ fn begin(visit: &Visit, ends: Ends) -> Connection {
     let (shared, listener) = (&visit.shared, &visit.listening.listener);
     let tls = visit.record.tls_facts().cloned();
     let facts = Facts {
-        id: visit.record.id().into(),
+        id: Arc::clone(visit.record.id()),
         account: Arc::from(""),
         backend: Arc::from(""),
         client: ends.client,
@@ -151,7 +151,7 @@ fn begin(visit: &Visit, ends: Ends) -> Connection {
         shared: Arc::clone(shared),
         setup: Arc::clone(&visit.setup),
         listening: Arc::clone(&visit.listening),
-        id: visit.record.id().into(),
+        id: Arc::clone(visit.record.id()),
         ends,
         tls,
         pulse: Arc::new(Pulse::new(!is_http2)),

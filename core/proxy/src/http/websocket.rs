@@ -28,7 +28,7 @@ use super::record::RequestRecord;
 use crate::Error;
 use crate::pool::Candidate;
 use crate::sessions::{Entry, Facts, Live};
-use crate::splice::{Ended, Splice};
+use crate::splice::{Ended, Splice, Terms};
 use crate::stream::Stream;
 
 /// A client that asked for a WebSocket.
@@ -119,7 +119,10 @@ fn enter(connection: &Connection, record: &RequestRecord, used: &Used, era: u64)
 /// As mail is spliced, where both are connections of their own; a stream of HTTP/2 is copied.
 async fn join(client: Upgraded, backend: Upgraded, live: &Live, idle: Duration) -> Ended {
     match (bare(client), bare(backend)) {
-        (Ok(client), Ok(backend)) => Splice::new(client, backend).run(live, None, idle).await,
+        (Ok(client), Ok(backend)) => {
+            let terms = Terms { protocol: None, idle };
+            Splice::new(client, backend).run(live, &terms).await
+        }
         (client, backend) => copy_both(copyable(client), copyable(backend), live, idle).await,
     }
 }

@@ -14,7 +14,7 @@ use crate::accept::Ends;
 use crate::authenticate::{Conversed, Open, converse};
 use crate::dial::{self, Target, Terms};
 use crate::pool::{Candidate, EndpointTls, Lease, LoginStyle, Stake};
-use crate::record::Record;
+use crate::record::{Record, Step};
 use crate::server::{Listening, Setup, Shared};
 use crate::stream::Stream;
 
@@ -64,7 +64,7 @@ impl Attempt<'_> {
     }
 
     async fn log_in(self, login: &Login, relay: &mut Relay, record: &mut Record) -> Result<LoggedIn, Error> {
-        record.step("route");
+        record.step(Step::Route);
         let mut resolved = self.resolve(login, record).await?;
         // The verdict may be what says where to.
         if resolved.lacks_proof_by_route() {
@@ -77,7 +77,7 @@ impl Attempt<'_> {
         }
         let target = resolved.target();
         let down = |reason| Error::BackendDown { home: target.home.as_ref().into(), reason };
-        record.step("dial");
+        record.step(Step::Dial);
         let mut last = None;
         for candidate in &candidates {
             let Some(lease) = self.shared.pools.take(candidate) else {
@@ -139,7 +139,7 @@ impl Attempt<'_> {
         if self.shared.leads_back(stream.tcp()) {
             return Err(Error::BackendIsUs(candidate.address));
         }
-        record.step("authenticate");
+        record.step(Step::Authenticate);
         let mut machine = self.protocol.client(ClientSetting {
             starttls: endpoint.tls == EndpointTls::Starttls,
             goal: Goal::Login(Box::new(as_seen)),

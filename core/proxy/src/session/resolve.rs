@@ -11,7 +11,7 @@ use zproxy_protocol::{Credential, Login, Name, Secret};
 use super::attempt::Attempt;
 use crate::Error;
 use crate::pool::{Endpoint, LoginStyle};
-use crate::record::Record;
+use crate::record::{Record, Step};
 use crate::route::{Context, Route, Status};
 use crate::verify::{Evidence, Proof, Verified};
 
@@ -198,7 +198,7 @@ impl Attempt<'_> {
 
     async fn verdict(&self, login: &Login, account: Arc<str>, record: &mut Record) -> Result<Verified, Error> {
         let evidence = Evidence::of(&login.credential).ok_or(Error::BackendLacksMechanism)?;
-        record.step("verify");
+        record.step(Step::Verify);
         let by = evidence.name();
         let proof = Proof {
             question: login.name.as_ref().map(|name| self.context(record).question(name)),
@@ -212,7 +212,7 @@ impl Attempt<'_> {
         };
         let verified = self.shared.proofs.prove(proof).await?;
         record.verified(by);
-        record.step("route");
+        record.step(Step::Route);
         Ok(verified)
     }
 

@@ -48,8 +48,8 @@ impl Attempt<'_> {
             client: ClientInfo {
                 address: self.ends.client,
                 local: self.ends.local,
-                server_name: record.tls_facts().and_then(|facts| facts.server_name.clone()),
-                session_id: record.id().to_owned(),
+                server_name: record.tls_facts().and_then(|facts| facts.server_name.as_deref().map(str::to_owned)),
+                session_id: record.id().to_string(),
                 ttl,
             },
             replay: login.replay.clone(),

@@ -64,7 +64,7 @@ fn setting(visit: &Visit, rules: &Transactions) -> ReceptionSetting {
 async fn serve(visit: &mut Visit, rules: &Transactions, stream: Stream, ends: Ends) -> (Result<(), Error>, u64) {
     let era = visit.shared.sessions.era();
     let facts = Facts {
-        id: visit.record.id().into(),
+        id: Arc::clone(visit.record.id()),
         account: Arc::from(""),
         backend: Arc::from(""),
         client: ends.client,

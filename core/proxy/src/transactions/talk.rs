@@ -15,6 +15,7 @@ use crate::accept::Ends;
 use crate::config::Transactions;
 use crate::front::Front;
 use crate::metrics::{RecipientLabels, TransactionLabels};
+use crate::record;
 use crate::sessions::Entry;
 use crate::visit::Visit;
 
@@ -41,9 +42,9 @@ impl Talk<'_> {
     /// # Errors
     /// Why it came to no goodbye; the last words are still to be sent.
     pub(super) async fn lead(&mut self) -> Result<(), Error> {
-        self.visit.record.step("greet");
+        self.visit.record.step(record::Step::Greet);
         self.greet().await?;
-        self.visit.record.step("transactions");
+        self.visit.record.step(record::Step::Transactions);
         loop {
             let step = self.reception.advance(&mut self.front.input, &mut self.front.out)?;
             match step {
