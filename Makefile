@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test build lint fmt fuzz bench load packages test-packages bench-packages fuzz-packages
+.PHONY: help run test build lint fmt fuzz bench compare load packages test-packages bench-packages compare-packages \
+    fuzz-packages
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,6 +12,8 @@ CARGO_TARGET_DIR ?= $(CURDIR)/target
 DEMO ?=
 # Another profile, or more accounts: make load LOAD="loadtests/profiles/server_added.toml --accounts 300"
 LOAD ?=
+# Which rows, and whether the report is written: make compare COMPARE="imaps --rounds 3"
+COMPARE ?= --report
 FUZZ_SECONDS ?= 60
 # cargo finds its subcommands on the PATH.
 FUZZ := PATH="$(CURDIR)/$(BIN):$$PATH" cargo fuzz
@@ -23,10 +26,11 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 TOOLS := $(shell command -v cc >/dev/null || echo gcc libc6-dev) \
     $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv)
 RUN_PACKAGES := $(TOOLS) dovecot-imapd dovecot-pop3d
-TEST_PACKAGES := $(RUN_PACKAGES) $(shell command -v go >/dev/null || echo golang-go) \
+COMPARE_PACKAGES := $(RUN_PACKAGES) dovecot-submissiond haproxy libnginx-mod-mail nginx
+TEST_PACKAGES := $(COMPARE_PACKAGES) $(shell command -v go >/dev/null || echo golang-go) \
     chromium curl dovecot-lmtpd dovecot-managesieved dovecot-sieve fetchmail isync ldap-utils libnet-ssleay-perl \
-    libnginx-mod-mail libnss3-tools memcached msmtp offlineimap3 openssl php-fpm postfix roundcube-core \
-    roundcube-sqlite3 sieve-connect slapd swaks
+    libnss3-tools memcached msmtp offlineimap3 openssl php-fpm postfix roundcube-core roundcube-sqlite3 \
+    sieve-connect slapd swaks
 BENCH_PACKAGES := $(TEST_PACKAGES) nghttp2-client wrk
 FUZZ_PACKAGES := $(TOOLS) $(shell command -v c++ >/dev/null || echo g++)
 
@@ -53,7 +57,8 @@ lint: packages .venv/.core .venv/.dev ## format, clippy, ruff, mypy, generated c
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	cd loadtests && ../$(BIN)/mypy --config-file ../pyproject.toml locustfile.py load.py report.py
+	cd loadtests && MYPYPATH=../tests ../$(BIN)/mypy --config-file ../pyproject.toml \
+	    locustfile.py load.py report.py compare/__main__.py
 	$(BIN)/stubtest zcontrol._core
 	$(BIN)/python protos/generate.py --check
 
@@ -76,6 +81,9 @@ bench: bench-packages build .venv/.dev ## the figures: routes, the control plane
 	$(BIN)/python loadtests/bench_logins.py
 	$(BIN)/python loadtests/bench_http.py
 
+compare: compare-packages build .venv/.dev ## zproxy beside nginx, HAProxy and Dovecot; COMPARE=imaps: one row
+	@$(BIN)/python loadtests/compare $(COMPARE)
+
 load: packages .venv/.core .venv/.dev ## two minutes of locust users before a small world of our own; says where the report is
 	@$(BIN)/python loadtests/load.py $(LOAD)
 
@@ -87,6 +95,9 @@ test-packages:
 
 bench-packages:
 	@sh .ci/apt $(BENCH_PACKAGES)
+
+compare-packages:
+	@sh .ci/apt $(COMPARE_PACKAGES)
 
 fuzz-packages:
 	@sh .ci/apt $(FUZZ_PACKAGES)

@@ -55,10 +55,12 @@ class Authority:
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         self._key = key
 
-    def issue(self, *names: str, not_after: datetime | None = None) -> Certificate:
+    def issue(
+        self, *names: str, not_after: datetime | None = None, key_type: trustme.KeyType = trustme.KeyType.ECDSA
+    ) -> Certificate:
         """Sign a certificate for these host names or addresses; with `not_after` one that runs out then."""
         # The common name is for mbsync, which looks nowhere else for the address of a server.
-        issued = self._ca.issue_cert(*names, common_name=names[-1], not_after=not_after)
+        issued = self._ca.issue_cert(*names, common_name=names[-1], not_after=not_after, key_type=key_type)
         stem = f"{next(self._issued)}-{names[0].replace('*', 'any')}"
         made = Certificate(
             certificate_file=self._directory / f"{stem}.pem",

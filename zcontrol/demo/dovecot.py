@@ -85,7 +85,7 @@ class MailboxServer:
         if program is None:
             raise MailboxServerError("dovecot is not installed: apt-get install dovecot-imapd dovecot-pop3d")
         config = self._prepare()
-        command = [*_as_owner(), program, "-F", "-c", str(config)]
+        command = [*as_owner(), program, "-F", "-c", str(config)]
         # In a session of its own, so that Ctrl-C in a terminal reaches it by us alone.
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own arguments
@@ -118,7 +118,7 @@ class MailboxServer:
         unique = f"{time.time_ns()}.{os.getpid()}_{random.getrandbits(32)}.{self.name}"
         draft = new.parent / "tmp" / unique
         draft.write_bytes(message)
-        _give(draft)
+        give(draft)
         draft.rename(new / unique)
 
     def _signal_all(self, number: signal.Signals) -> None:
@@ -136,23 +136,23 @@ class MailboxServer:
         (directory / "users").write_text(users)
         for name, source in (("cert.pem", self.setting.certificate_file), ("key.pem", self.setting.key_file)):
             (directory / name).write_bytes(source.read_bytes())
-        owner = _owner()
+        user = owner()
         config = directory / "dovecot.conf"
         text = CONFIG.format(
             directory=directory,
             mail=self.setting.mail,
             name=self.name,
             address=self.address,
-            user=owner.pw_name,
-            uid=owner.pw_uid,
-            gid=owner.pw_gid,
+            user=user.pw_name,
+            uid=user.pw_uid,
+            gid=user.pw_gid,
             imap_listeners=_listeners("imap"),
             pop3_listeners=_listeners("pop3"),
         )
         config.write_text(text + self.setting.lines)
         self.log_file.touch()
         for path in (directory, *directory.rglob("*")):
-            _give(path)
+            give(path)
         return config
 
     def _prepare_mailbox(self, home: Path) -> None:
@@ -161,7 +161,7 @@ class MailboxServer:
             for folder in ("cur", "new", "tmp"):
                 (home / "Maildir" / folder).mkdir(parents=True)
             for path in (home.parent, home, *home.rglob("*")):
-                _give(path)
+                give(path)
 
     def _wait_until_open(self, port: int) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -189,17 +189,24 @@ class MailboxServer:
         self.stop()
 
 
-def _owner() -> pwd.struct_passwd:
+def owner() -> pwd.struct_passwd:
     """Return the user that Dovecot runs as and mail belongs to: us, but never root, whom Dovecot serves no mail."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 
 
-def _as_owner() -> list[str]:
+def as_owner() -> list[str]:
     """Return what makes a command run as the owner: not Popen's `user`, with which it forks, and gRPC must not fork."""
     if os.geteuid() != 0:
         return []
-    owner = _owner()
-    return ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
+    user = owner()
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+
+
+def give(path: Path) -> None:
+    """Make a file or directory the owner's."""
+    if os.geteuid() == 0:
+        user = owner()
+        os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def _listeners(protocol: str) -> str:
@@ -213,12 +220,6 @@ def _listeners(protocol: str) -> str:
             lines += "    haproxy = yes\n" if proxied else ""
             lines += "  }\n"
     return lines
-
-
-def _give(path: Path) -> None:
-    if os.geteuid() == 0:
-        owner = _owner()
-        os.chown(path, owner.pw_uid, owner.pw_gid)
 
 
 START_SECONDS: Final = 20
