@@ -1,4 +1,4 @@
-"""`zproxy-load`, the fake backend and the churning clients of core/load, for tests and benches alike."""
+"""`zproxy-load`, the fake backends and the clients of core/load, for tests, benches and load tests alike."""
 
 from __future__ import annotations
 
@@ -14,41 +14,76 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "zproxy-load"
+PROTOCOLS = ("imap", "pop3", "submission", "http")
 
 
-class FakeBackend:
-    """IMAP and POP3 that believe any password."""
+class Running:
+    """A command that goes on until `end`; `figures` are what it said first."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        ready = _answer(process)
-        self.imap_port = _port(ready["imap"])
-        self.pop3_port = _port(ready["pop3"])
+        self.process = process
+        self.figures = _answer(process)
+
+    def end(self) -> dict[str, Any]:
+        """End it, and return its last word."""
+        self.process.stdin.close()
+        return _answer(self.process)
+
+
+class FakeBackend(Running):
+    """Speaks every protocol and believes any password; `PROTOCOL_port` is where."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        super().__init__(process)
+        self.imap_port, self.pop3_port, self.submission_port, self.http_port = (
+            int(self.figures[protocol].rpartition(":")[2]) for protocol in PROTOCOLS
+        )
+
+    @property
+    def endpoints(self) -> dict[str, dict[str, int]]:
+        """All of them, for a backend of the pool."""
+        return {protocol: {"port": getattr(self, f"{protocol}_port")} for protocol in PROTOCOLS}
 
     def stop(self) -> dict[str, Any]:
-        """End it, and return its count: `logins`, and `accounts` with the logins of each."""
-        self._process.stdin.close()
-        return _answer(self._process)
+        """End it, and return its count: `logins`, `accounts` with the logins of each, `strangers`, `octets` …."""
+        return self.end()
 
 
 @contextmanager
-def fake_backend() -> Iterator[FakeBackend]:
-    with _running("fake-backend", "--imap", "127.0.0.1:0", "--pop3", "127.0.0.1:0") as process:
+def fake_backend(**options: object) -> Iterator[FakeBackend]:
+    """Start one at ports of its own; options are `name`, and `serves`, a file of the accounts that live there."""
+    addresses = dict.fromkeys(PROTOCOLS, "127.0.0.1:0")
+    with _started("fake-backend", addresses | options) as process:
         yield FakeBackend(process)
 
 
 @contextmanager
-def churn(**options: object) -> Iterator[dict[str, Any]]:
-    """Run the clients and give their figures; sessions that are held stay open until the end of the block."""
-    arguments = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    with _running("churn", *arguments) as process:
-        yield _answer(process)
+def running(command: str, **options: object) -> Iterator[Running]:
+    """Run a command whose sessions stay open until its end, or the end of the block."""
+    with _started(command, options) as process:
+        yield Running(process)
 
 
 @contextmanager
-def _running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [PROGRAM, *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+def churn(**options: object) -> Iterator[dict[str, Any]]:
+    """Run clients that log in, and give their figures; sessions that are held stay until the end of the block."""
+    with running("churn", **options) as clients:
+        yield clients.figures
+
+
+def figures(command: str, **options: object) -> dict[str, Any]:
+    """Run a command to its end and return its figures."""
+    with running(command, **options) as clients:
+        return clients.figures
+
+
+@contextmanager
+def _started(command: str, options: dict[str, object]) -> Iterator[subprocess.Popen[str]]:
+    arguments = [PROGRAM, command]
+    for name, value in options.items():
+        said = str(value).lower() if isinstance(value, bool) else str(value)
+        arguments += [f"--{name.replace('_', '-')}", said]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -62,7 +97,3 @@ def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert line, f"zproxy-load ended with {process.wait()}"
     answer: dict[str, Any] = json.loads(line)
     return answer
-
-
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2])

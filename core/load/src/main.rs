@@ -1,22 +1,40 @@
-//! Load for benches and load tests: a fake backend that is never the slow one, and clients that log in as fast as they
-//! are answered.
+//! Load for benches and load tests: fake backends that are never the slow ones, and clients that come as fast as they
+//! are answered, or at a rate.
 //!
 //! ```text
-//! zproxy-load fake-backend --imap 127.0.0.1:0 --pop3 127.0.0.1:0
+//! zproxy-load fake-backend --imap 127.0.0.1:0 --pop3 127.0.0.1:0 --submission 127.0.0.1:0 --http 127.0.0.1:0
+//!     [--name mbox-1] [--serves accounts]
 //! zproxy-load churn --protocol imap --target 127.0.0.1:1143 --account user{}@example.com --accounts 1000
-//!     --logins 10000 --concurrency 32 [--tls-name mail.example.com --ca-file ca.pem] [--end logout|hold]
+//!     --logins 10000 --concurrency 32 [--rate 500] [--sources 127.9.0.0/24] [--end logout|hold]
+//!     [--tls implicit|starttls --tls-name mail.example.com --ca-file ca.pem [--resume true]
+//!     [--tls-version 1.3] [--suite TLS13_AES_128_GCM_SHA256] [--groups X25519,X25519MLKEM768]]
+//! zproxy-load idle --sessions 9000 ...
+//! zproxy-load bulk --direction fetch|append|get|put --octets 20000000 --transfers 50 --concurrency 2 ...
+//! zproxy-load http --target 127.0.0.1:8080 --path /1k --requests 100000 [--upload 20m] [--keep-alive false] ...
 //! ```
-//! Each prints JSON on stdout. The backend, and sessions that are held, go on until stdin is closed.
+//! Each prints JSON on stdout. Backends, and sessions that are held, go on until stdin is closed.
 
 mod backend;
+mod body;
+mod bulk;
 mod churn;
+mod connection;
+mod crowd;
+mod door;
+mod http;
+mod idle;
+mod latency;
+mod login;
 mod options;
+mod report;
+mod script;
+mod sources;
+mod tally;
+mod tls;
 
-use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use serde_json::Value;
-use tokio::sync::oneshot;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use options::Options;
 
@@ -31,30 +49,24 @@ fn main() -> ExitCode {
 }
 
 fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
+    // A session is a descriptor, and the usual limit is made for programs of another kind.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit })
+        .map_err(|error| format!("the limit of descriptors: {error}"))?;
     // One thread: the numbers are of one core, and the other is the proxy's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let tasks = tokio::task::LocalSet::new();
-    match arguments.next().as_deref() {
-        Some("fake-backend") => tasks.block_on(&runtime, backend::run(&Options::parse(arguments, backend::OPTIONS)?)),
-        Some("churn") => tasks.block_on(&runtime, churn::run(&Options::parse(arguments, churn::OPTIONS)?)),
-        other => Err(format!("{} is no command; there are fake-backend and churn", other.unwrap_or("nothing"))),
-    }
+    let command = arguments.next();
+    tasks.block_on(&runtime, async {
+        match command.as_deref() {
+            Some("bulk") => bulk::run(&Options::parse(arguments, bulk::OPTIONS)?).await,
+            Some("churn") => churn::run(&Options::parse(arguments, churn::OPTIONS)?).await,
+            Some("fake-backend") => backend::run(&Options::parse(arguments, backend::OPTIONS)?).await,
+            Some("http") => http::run(&Options::parse(arguments, http::OPTIONS)?).await,
+            Some("idle") => idle::run(&Options::parse(arguments, idle::OPTIONS)?).await,
+            other => Err(format!("{} is no command; there are {COMMANDS}", other.unwrap_or("nothing"))),
+        }
+    })
 }
 
-/// Prints one JSON line, for the program that started us.
-fn report(value: &Value) -> Result<(), String> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{value}").and_then(|()| stdout.flush()).map_err(|error| format!("stdout: {error}"))
-}
-
-/// Completes when stdin is closed, as it is when the program that started us ends.
-async fn stdin_closed() {
-    let (sender, receiver) = oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let mut rest = [0; 1024];
-        while matches!(std::io::stdin().read(&mut rest), Ok(1..)) {}
-        drop(sender);
-    });
-    // An error says that the sender is gone: this is the event.
-    let _ = receiver.await;
-}
+const COMMANDS: &str = "bulk, churn, fake-backend, http and idle";

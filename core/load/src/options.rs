@@ -8,8 +8,9 @@ use std::str::FromStr;
 pub(crate) struct Options(BTreeMap<String, String>);
 
 impl Options {
-    /// Reads `--name value` pairs; a name that is not `known` is an error.
-    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>, known: &[&str]) -> Result<Self, String> {
+    /// Reads `--name value` pairs; a name that is in no list of `known` ones is an error.
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>, known: &[&[&str]]) -> Result<Self, String> {
+        let known = known.concat();
         let mut said = BTreeMap::new();
         while let Some(argument) = arguments.next() {
             let name = argument.strip_prefix("--").filter(|name| known.contains(name));
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Options, String> {
-        Options::parse(line.split_whitespace().map(str::to_owned), &["logins", "target"])
+        Options::parse(line.split_whitespace().map(str::to_owned), &[&["logins"], &["target"]])
     }
 
     #[test]

@@ -1,0 +1,97 @@
+//! Clients of mail log in: one account after another, by one protocol's script.
+
+use std::rc::Rc;
+
+use crate::connection::Connection;
+use crate::door::{Door, DoorClient};
+use crate::options::Options;
+use crate::script::Script;
+use crate::tally::{Tally, Watch};
+use crate::tls::Start;
+
+pub(crate) const OPTIONS: &[&str] = &["protocol", "account", "accounts", "password"];
+
+/// The same for all clients of a run.
+pub(crate) struct Logins {
+    /// What they say.
+    pub(crate) script: Script,
+    door: Rc<Door>,
+    accounts: Accounts,
+}
+
+impl Logins {
+    /// As the options say.
+    pub(crate) fn new(options: &Options) -> Result<Self, String> {
+        Self::by(options.required("protocol")?, Door::new(options)?, options)
+    }
+
+    /// The same by another script, elsewhere.
+    pub(crate) fn by(script: Script, door: Door, options: &Options) -> Result<Self, String> {
+        Ok(Self { script, door: Rc::new(door), accounts: Accounts::new(options)? })
+    }
+
+    /// A client that logs in.
+    pub(crate) fn client(self: &Rc<Self>) -> LoginClient {
+        LoginClient { logins: self.clone(), door: self.door.client() }
+    }
+}
+
+/// One client.
+pub(crate) struct LoginClient {
+    logins: Rc<Logins>,
+    door: DoorClient,
+}
+
+impl LoginClient {
+    /// What it says.
+    pub(crate) fn script(&self) -> Script {
+        self.logins.script
+    }
+
+    /// From nothing to a session of the account of this number.
+    pub(crate) async fn log_in(
+        &self,
+        number: u64,
+        buffer: usize,
+        (tally, watch): (&Tally, &mut Watch),
+    ) -> Result<Connection, String> {
+        let script = self.script();
+        let mut connection = self.door.open(number, buffer, (tally, watch)).await?;
+        script.greeting(&mut connection).await?;
+        watch.lap("greeting");
+        if self.door.start() == Some(Start::Starttls) {
+            script.starttls(&mut connection).await?;
+            watch.lap("starttls");
+            connection = self.door.secure(connection, (tally, watch)).await?;
+        }
+        let accounts = &self.logins.accounts;
+        script.log_in(&mut connection, &accounts.name(number), &accounts.password).await?;
+        watch.lap("login");
+        Ok(connection)
+    }
+}
+
+/// Who comes.
+pub(crate) struct Accounts {
+    /// `{}` in it stands for a number.
+    pattern: String,
+    count: u64,
+    /// Of all of them.
+    pub(crate) password: String,
+}
+
+impl Accounts {
+    /// As the options say.
+    pub(crate) fn new(options: &Options) -> Result<Self, String> {
+        Ok(Self {
+            pattern: options.required("account")?,
+            count: options.value("accounts")?.unwrap_or(1).max(1),
+            password: options.value("password")?.unwrap_or_else(|| "demo".to_owned()),
+        })
+    }
+
+    /// That of the turn of this number.
+    pub(crate) fn name(&self, number: u64) -> String {
+        self.pattern.replace("{}", &(number % self.count).to_string())
+    }
+}
