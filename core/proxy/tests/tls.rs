@@ -5,6 +5,7 @@ mod tls {
     mod certificates;
     mod client_certificates;
     mod handshake;
+    mod hostile;
     mod records;
     mod tickets;
     mod versions;

@@ -8,13 +8,15 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustls::InvalidMessage;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::engine::{Kept, Phase, Role, Sinks, Tail, broken};
 use crate::stream::with_scratch;
 
-/// A buffer for records: as many as the kernel gives at once, and more than one of the longest.
+/// A buffer for records: as many as the kernel gives at once, and more than one of the longest. No message of the
+/// handshake is longer, with its records: it is kept until it is whole.
 const RECORDS: usize = 64 * 1024;
 /// What is encrypted at once: with what TLS adds to each record it fits into the buffer.
 const PLAIN: usize = 3 * 16 * 1024;
@@ -38,7 +40,9 @@ pub struct Tls {
     unsent: Kept,
     /// What came behind octets that the reader was to have first.
     fault: Option<io::Error>,
+    /// Nothing more is read.
     ended: bool,
+    /// Nothing more is said but what waits in `unsent`.
     closing: bool,
 }
 
@@ -66,8 +70,6 @@ impl Tls {
     pub(super) async fn shake_hands(&mut self) -> io::Result<()> {
         let shaken = std::future::poll_fn(|cx| self.poll_handshake(cx)).await;
         if shaken.is_err() {
-            let mut received = std::mem::take(&mut self.received);
-            let _ = self.receive(&mut received, None);
             let _ = std::future::poll_fn(|cx| self.poll_unsent(cx)).await;
         }
         shaken
@@ -100,7 +102,8 @@ impl Tls {
         })
     }
 
-    /// Processes octets; keeps those of a record that is not whole, and what `reader` has no room for.
+    /// Processes octets; keeps those of a record or a message of the handshake that is not whole, and what `reader` has
+    /// no room for.
     fn receive(&mut self, octets: &mut [u8], mut reader: Option<&mut ReadBuf<'_>>) -> io::Result<Phase> {
         let plain = &mut self.plain;
         let mut take = |octets: &[u8]| match &mut reader {
@@ -114,6 +117,14 @@ impl Tls {
         let mut sinks = Sinks { plain: &mut take, unsent: &mut self.unsent.octets };
         let (processed, phase) = self.role.process(octets, &mut sinks);
         self.received = octets[processed..].to_vec();
+        let phase = match phase {
+            // A message of the handshake may come in as many records as its sender likes, and these may be padding.
+            Ok(_) if self.received.len() >= RECORDS => Err(InvalidMessage::HandshakePayloadTooLarge.into()),
+            phase => phase,
+        };
+        // rustls has said why, and nothing is to follow that.
+        self.closing |= phase.is_err();
+        self.ended |= matches!(phase, Ok(Phase::Closed) | Err(_));
         phase.map_err(broken)
     }
 
@@ -148,7 +159,7 @@ impl AsyncRead for Tls {
             return Poll::Ready(Err(fault));
         }
         let before = buf.filled().len();
-        ready!(with_buffer(|buffer| {
+        let read = with_buffer(|buffer| {
             while !tls.ended && buf.filled().len() == before && tls.plain.is_empty() {
                 let kept = tls.received.len();
                 let mut read = ReadBuf::new(&mut buffer[kept..]);
@@ -157,23 +168,26 @@ impl AsyncRead for Tls {
                 // An end without a word is one like any other: what is cut short no protocol takes for whole.
                 tls.ended = count == 0;
                 buffer[..kept].copy_from_slice(&tls.received);
-                match tls.receive(&mut buffer[..kept + count], Some(buf)) {
-                    Ok(phase) => tls.ended |= phase == Phase::Closed,
-                    Err(fault) if buf.filled().len() > before => tls.fault = Some(fault),
-                    Err(fault) => return Poll::Ready(Err(fault)),
-                }
+                tls.fault = tls.receive(&mut buffer[..kept + count], Some(buf)).err();
             }
             Poll::Ready(io::Result::Ok(()))
-        }))?;
-        // Such as our part of an update of keys; whoever writes next would send it, but nobody may.
-        let _ = tls.poll_unsent(cx)?;
-        Poll::Ready(Ok(()))
+        });
+        // Such as an alert: whoever writes next would send it, but nobody may.
+        let _ = tls.poll_unsent(cx);
+        ready!(read)?;
+        match tls.fault.take_if(|_| buf.filled().len() == before && tls.plain.is_empty()) {
+            Some(fault) => Poll::Ready(Err(fault)),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
 
 impl AsyncWrite for Tls {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let tls = self.get_mut();
+        if tls.closing {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         ready!(tls.poll_unsent(cx))?;
         let plain = &octets[..octets.len().min(PLAIN)];
         with_buffer(|buffer| {

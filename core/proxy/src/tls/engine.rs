@@ -64,6 +64,8 @@ trait Process {
     type Data;
 
     fn process<'c, 'i>(&'c mut self, octets: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+
+    fn has_to_say(&self) -> bool;
 }
 
 impl Process for UnbufferedClientConnection {
@@ -71,6 +73,10 @@ impl Process for UnbufferedClientConnection {
 
     fn process<'c, 'i>(&'c mut self, octets: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(octets)
+    }
+
+    fn has_to_say(&self) -> bool {
+        self.wants_write()
     }
 }
 
@@ -80,9 +86,14 @@ impl Process for UnbufferedServerConnection {
     fn process<'c, 'i>(&'c mut self, octets: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(octets)
     }
+
+    fn has_to_say(&self) -> bool {
+        self.wants_write()
+    }
 }
 
-/// Processes all whole records; returns how many octets they were.
+/// Processes all whole records; returns how many octets they were. After an error no more may be processed: rustls
+/// would judge the same record again.
 fn process(
     connection: &mut impl Process,
     octets: &mut [u8],
@@ -90,44 +101,63 @@ fn process(
 ) -> (usize, Result<Phase, rustls::Error>) {
     let mut at = 0;
     loop {
-        let UnbufferedStatus { discard, state, .. } = connection.process(&mut octets[at..]);
-        let mut discard = discard;
-        let phase = match state {
-            Err(error) => return (at + discard, Err(error)),
-            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                let mut failed = None;
-                while let Some(record) = traffic.next_record() {
-                    match record {
-                        Ok(record) => {
-                            discard += record.discard;
-                            (sinks.plain)(record.payload);
-                        }
-                        Err(error) => failed = Some(error),
-                    }
-                }
-                match failed {
-                    Some(error) => return (at + discard, Err(error)),
-                    None => None,
-                }
-            }
-            Ok(ConnectionState::EncodeTlsData(record)) => {
-                encode(record, sinks.unsent);
-                None
-            }
-            Ok(ConnectionState::TransmitTlsData(transmit)) => {
-                transmit.done();
-                None
-            }
-            Ok(ConnectionState::BlockedHandshake) => Some(Phase::Handshake),
-            Ok(ConnectionState::WriteTraffic(_)) => Some(Phase::Open),
-            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Some(Phase::Closed),
-            // Early data is off.
-            Ok(_) => return (at + discard, Err(rustls::Error::HandshakeNotComplete)),
-        };
+        let (discard, phase) = step(connection, &mut octets[at..], sinks);
         at += discard;
-        if let Some(phase) = phase {
-            return (at, Ok(phase));
+        match phase {
+            Ok(None) => {}
+            Ok(Some(phase)) => return (at, Ok(phase)),
+            Err(error) => {
+                say_why(connection, &mut octets[at..], sinks.unsent);
+                return (at, Err(error));
+            }
         }
+    }
+}
+
+/// Does the next thing; returns also a phase, when nothing more can be done.
+fn step(
+    connection: &mut impl Process,
+    octets: &mut [u8],
+    sinks: &mut Sinks<'_>,
+) -> (usize, Result<Option<Phase>, rustls::Error>) {
+    let UnbufferedStatus { mut discard, state, .. } = connection.process(octets);
+    let phase = match state {
+        Err(error) => Err(error),
+        Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+            let mut failed = Ok(None);
+            while let Some(record) = traffic.next_record() {
+                match record {
+                    Ok(record) => {
+                        discard += record.discard;
+                        (sinks.plain)(record.payload);
+                    }
+                    Err(error) => failed = Err(error),
+                }
+            }
+            failed
+        }
+        Ok(ConnectionState::EncodeTlsData(record)) => {
+            encode(record, sinks.unsent);
+            Ok(None)
+        }
+        Ok(ConnectionState::TransmitTlsData(transmit)) => {
+            transmit.done();
+            Ok(None)
+        }
+        Ok(ConnectionState::BlockedHandshake) => Ok(Some(Phase::Handshake)),
+        Ok(ConnectionState::WriteTraffic(_)) => Ok(Some(Phase::Open)),
+        Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Some(Phase::Closed)),
+        // Early data is off.
+        Ok(_) => Err(rustls::Error::HandshakeNotComplete),
+    };
+    (discard, phase)
+}
+
+/// The alert that tells the other side what was wrong, and what rustls had to say before.
+fn say_why(connection: &mut impl Process, octets: &mut [u8], unsent: &mut Vec<u8>) {
+    while connection.has_to_say() {
+        let Ok(ConnectionState::EncodeTlsData(record)) = connection.process(octets).state else { return };
+        encode(record, unsent);
     }
 }
 
