@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::crypto::cipher::{Iv, MessageEncrypter, OutboundChunks, OutboundPlainMessage};
 use rustls::crypto::tls13::{OkmBlock, expand};
 use rustls::pki_types::ServerName;
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, ContentType, KeyLog, ProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -186,6 +186,30 @@ async fn after_the_handshake_neither() {
         assert!(reading.await.contains(TOO_LONG), "{padding}");
         drop(server);
         going_on.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_asks_and_says_goodbye_at_once_has_asked() {
+    for version in [&TLS12, &TLS13] {
+        let edge = Edge::with(|_, _| {});
+        let config = edge.client_of(version);
+        let (met, mut forger) = meet(&edge, async |tcp| {
+            let mut forger = Forger::new(tcp, config);
+            // TLS 1.2 lets nobody speak before the server's last word.
+            forger = forger.hear_the_server_out().await;
+            std::io::Write::write_all(&mut forger.connection.writer(), b"NOOP\r\n").unwrap();
+            forger.connection.send_close_notify();
+            forger.say_what_is_due().await;
+            forger
+        })
+        .await;
+        let (mut server, mut heard) = (met.unwrap(), Vec::new());
+        server.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"NOOP\r\n");
+        server.write_all(b"OK\r\n").await.unwrap();
+        server.shutdown().await.unwrap();
+        assert_eq!(forger.hear_all().await, (b"OK\r\n".to_vec(), None));
     }
 }
 
