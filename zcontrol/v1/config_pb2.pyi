@@ -2309,7 +2309,9 @@ class Http(_message.Message):
     forwarded_scheme: _builtins.bool
     """Those proxies end TLS, and say in X-Forwarded-Proto (or `proto` of Forwarded) whether the client spoke it."""
     max_header: _builtins.int
-    """Octets of a request's head; unset: 32KiB; at most 1MiB. Beyond it 431."""
+    """Octets of a request's head; unset: 32KiB; at most 1MiB. Beyond it 431, and where a head of HTTP/1.1 has more than
+    100 fields.
+    """
     max_body: _builtins.int
     """Octets of a request's body; unset: no limit. Beyond it 413."""
     max_streams: _builtins.int
