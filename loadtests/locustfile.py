@@ -88,6 +88,7 @@ class _Run:
     recorder: Recorder | None = None
 
     def begin(self, **_: object) -> None:
+        logger.info("%s begins: %s", self.plan.name, self.plan.profile.about)
         self.recorder = Recorder(self.runner, self.plan, self.runs)
 
     def tell(self, text: str) -> None:
@@ -112,6 +113,12 @@ class _Run:
         self.runner.environment.process_exit_code = 1 if verdict.faults else 0
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a line of locust's says something; the shape's every second do not."""
+    return not record.msg.startswith(("Shape test updating", "Ramping to", "All users spawned"))
+
+
+logging.getLogger("locust.runners").addFilter(_is_news)
 events.init_command_line_parser.add_listener(add_options)
 events.init.add_listener(_prepare)
 # locust counts in whole milliseconds.

@@ -37,8 +37,12 @@ def page(run: Run, other: Run | None) -> str:
         other=other,
         different=[key for key in ("profile", "machine", "target") if other and run.facts[key] != other.facts[key]],
         charts=[(chart.title, Markup(draw(chart))) for chart in _charts(run, other)],  # noqa: S704 - drawn by us
-        rows=[_row(name, tally, other.rows.get(name) if other else None) for name, tally in run.rows.items()],
+        rows=[_row(name, run.rows[name], other.rows.get(name) if other else None) for name in _by_protocol(run)],
     )
+
+
+def _by_protocol(run: Run) -> list[str]:
+    return [name for protocol in run.protocols for name in run.rows if name.startswith(f"{protocol} ")]
 
 
 def _charts(run: Run, other: Run | None) -> Iterator[Chart]:
