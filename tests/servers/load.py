@@ -18,11 +18,15 @@ PROTOCOLS = ("imap", "pop3", "submission", "http")
 
 
 class Running:
-    """A command that goes on until `end`; `figures` are what it said first."""
+    """A command that goes on until `end`, unless it ends by itself; `figures` are what it said first."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.figures = _answer(process)
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Go through what more it says, up to its last word."""
+        return map(json.loads, self.process.stdout)
 
     def end(self) -> dict[str, Any]:
         """End it, and return its last word."""

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::crowd::{self, Client, Crowd};
-use crate::door;
+use crate::door::{self, Door};
 use crate::http::{Ask, Web, WebClient};
+use crate::kinds::Kinds;
 use crate::login::{self, LoginClient, Logins};
 use crate::options::Options;
 use crate::report::report;
@@ -14,30 +15,36 @@ use crate::script::{Script, TAG};
 use crate::tally::{Tally, Watch};
 use crate::tls;
 
-pub(crate) const OPTIONS: &[&[&str]] =
-    &[door::OPTIONS, tls::OPTIONS, login::OPTIONS, crowd::OPTIONS, &["direction", "octets", "transfers", "host"]];
+pub(crate) const OPTIONS: &[&[&str]] = &[
+    door::OPTIONS,
+    tls::OPTIONS,
+    login::OPTIONS,
+    crowd::OPTIONS,
+    &["target", "direction", "octets", "transfers", "host"],
+];
 
 /// Moves as many as asked, and reports.
 pub(crate) async fn run(options: &Options) -> Result<(), String> {
     let body: Body = options.required("octets")?;
     let crowd = Crowd::new(options, "transfers")?;
-    let tally = Rc::new(Tally::default());
+    let kinds = Rc::new(Kinds::one("transfers"));
     let direction: String = options.required("direction")?;
+    let door = Door::new(&options.required::<String>("target")?, options)?;
     let seconds = match direction.as_str() {
         "fetch" | "append" => {
-            let logins = Rc::new(Logins::by(Script::Imap, door::Door::new(options)?, options)?);
+            let logins = Rc::new(Logins::new(Script::Imap, door, options)?);
             let fetches = direction == "fetch";
-            crowd.run(&tally, || Messages::new(logins.client(), body, fetches)).await?
+            crowd.run(&kinds, || Messages::new(logins.client(), body, fetches)).await?
         }
         "get" | "put" => {
-            let web = Rc::new(Web::new(options)?);
+            let web = Rc::new(Web::new(door, options)?);
             let path = format!("/{}", body.len());
             let ask = Rc::new(if direction == "get" { Ask::get(path) } else { Ask::upload("PUT", path, body) });
-            crowd.run(&tally, || WebClient::new(&web, &ask, true)).await?
+            crowd.run(&kinds, || WebClient::new(&web, &ask, true)).await?
         }
         other => return Err(format!("--direction {other}: fetch, append, get or put")),
     };
-    report(&tally.report("transfers", seconds))
+    report(&kinds.report(seconds))
 }
 
 /// One client of IMAP.

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use crate::connection::{Connection, LINE_BUFFER};
 use crate::crowd::{self, Client, Crowd};
-use crate::door;
+use crate::door::{self, Door};
+use crate::kinds::Kinds;
 use crate::login::{self, LoginClient, Logins};
 use crate::options::Options;
 use crate::report::{report, stdin_closed};
@@ -13,7 +14,7 @@ use crate::tally::{Tally, Watch};
 use crate::tls;
 
 pub(crate) const OPTIONS: &[&[&str]] =
-    &[door::OPTIONS, tls::OPTIONS, login::OPTIONS, crowd::OPTIONS, &["logins", "end"]];
+    &[door::OPTIONS, tls::OPTIONS, login::OPTIONS, crowd::OPTIONS, &["target", "protocol", "logins", "end"]];
 
 /// Logs in as often as asked and reports; where sessions are held, goes on until stdin is closed.
 pub(crate) async fn run(options: &Options) -> Result<(), String> {
@@ -22,11 +23,12 @@ pub(crate) async fn run(options: &Options) -> Result<(), String> {
         Some("hold") => Some(Rc::new(RefCell::default())),
         Some(other) => return Err(format!("--end {other}: logout or hold")),
     };
-    let logins = Rc::new(Logins::new(options)?);
-    let tally = Rc::new(Tally::default());
-    let make = || Churn { login: logins.client(), held: held.clone() };
-    let seconds = Crowd::new(options, "logins")?.run(&tally, make).await?;
-    report(&tally.report("logins", seconds))?;
+    let door = Door::new(&options.required::<String>("target")?, options)?;
+    let logins = Rc::new(Logins::new(options.required("protocol")?, door, options)?);
+    let kinds = Rc::new(Kinds::one("logins"));
+    let make = || Churn { held: held.clone(), ..Churn::new(logins.client()) };
+    let seconds = Crowd::new(options, "logins")?.run(&kinds, make).await?;
+    report(&kinds.report(seconds))?;
     if held.is_some() {
         stdin_closed().await;
     }
@@ -38,6 +40,13 @@ pub(crate) struct Churn {
     login: LoginClient,
     /// Where sessions stay that are not left.
     held: Option<Rc<RefCell<Vec<Connection>>>>,
+}
+
+impl Churn {
+    /// One that leaves whenever it has logged in.
+    pub(crate) fn new(login: LoginClient) -> Self {
+        Self { login, held: None }
+    }
 }
 
 impl Client for Churn {

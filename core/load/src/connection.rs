@@ -114,12 +114,18 @@ impl Connection {
         .await
     }
 
-    /// Completes when the other side says something more, or ends the connection; says which.
-    pub(crate) async fn disturbed(&mut self) -> String {
-        match self.stream.fill_buf().await {
-            Ok([]) => "closed".to_owned(),
-            Ok(octets) => String::from_utf8_lossy(octets).lines().next().unwrap_or_default().to_owned(),
-            Err(error) => error.kind().to_string(),
+    /// Completes when the other side ends the connection; says what its last line was, or else how it ended.
+    pub(crate) async fn ended(&mut self) -> String {
+        let mut last = None;
+        loop {
+            let octets = match self.stream.fill_buf().await {
+                Ok([]) => return last.unwrap_or_else(|| "closed".to_owned()),
+                Ok(octets) => octets,
+                Err(error) => return last.unwrap_or_else(|| error.kind().to_string()),
+            };
+            last = String::from_utf8_lossy(octets).lines().last().map(str::to_owned);
+            let length = octets.len();
+            self.stream.consume(length);
         }
     }
 }

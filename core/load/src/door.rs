@@ -9,7 +9,7 @@ use crate::sources::Sources;
 use crate::tally::{Tally, Watch};
 use crate::tls::{Start, Tls, TlsClient};
 
-pub(crate) const OPTIONS: &[&str] = &["target", "sources"];
+pub(crate) const OPTIONS: &[&str] = &["sources"];
 
 /// The same for all clients of a run.
 pub(crate) struct Door {
@@ -19,13 +19,8 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// As the options say.
-    pub(crate) fn new(options: &Options) -> Result<Self, String> {
-        Self::at(&options.required::<String>("target")?, options)
-    }
-
-    /// The same at other targets, with commas between them.
-    pub(crate) fn at(targets: &str, options: &Options) -> Result<Self, String> {
+    /// At these targets, with commas between them, as the options say.
+    pub(crate) fn new(targets: &str, options: &Options) -> Result<Self, String> {
         let resolve = |target: &str| {
             let addresses = target.to_socket_addrs().map_err(|error| format!("{target}: {error}"))?;
             addresses.into_iter().next().ok_or_else(|| format!("{target}: no address"))
@@ -35,6 +30,11 @@ impl Door {
             sources: options.value("sources")?,
             tls: Tls::new(options)?,
         })
+    }
+
+    /// When TLS begins, if it does.
+    pub(crate) fn start(&self) -> Option<Start> {
+        self.tls.as_ref().map(|tls| tls.start)
     }
 
     /// A client that comes through it.
@@ -70,7 +70,7 @@ impl DoorClient {
 
     /// When TLS begins, if it does.
     pub(crate) fn start(&self) -> Option<Start> {
-        self.door.tls.as_ref().map(|tls| tls.start)
+        self.door.start()
     }
 
     /// Begins TLS.

@@ -9,31 +9,34 @@ use crate::body::Body;
 use crate::connection::Connection;
 use crate::crowd::{self, Client, Crowd};
 use crate::door::{self, Door, DoorClient};
-use crate::login::Accounts;
+use crate::kinds::Kinds;
+use crate::login::{self, Accounts};
 use crate::options::Options;
 use crate::report::report;
 use crate::tally::{Tally, Watch};
-use crate::tls;
+use crate::tls::{self, Start};
 
 pub(crate) const OPTIONS: &[&[&str]] = &[
     door::OPTIONS,
     tls::OPTIONS,
+    login::OPTIONS,
     crowd::OPTIONS,
-    &["account", "accounts", "password", "host", "path", "requests", "keep-alive", "upload"],
+    &["target", "host", "path", "requests", "keep-alive", "upload"],
 ];
 
 /// Asks as often as asked to, and reports.
 pub(crate) async fn run(options: &Options) -> Result<(), String> {
-    let web = Rc::new(Web::new(options)?);
+    let door = Door::new(&options.required::<String>("target")?, options)?;
+    let web = Rc::new(Web::new(door, options)?);
     let path = options.value("path")?.unwrap_or_else(|| "/1k".to_owned());
     let ask = Rc::new(match options.value("upload")? {
         None => Ask::get(path),
         Some(body) => Ask::upload("POST", path, body),
     });
     let keeps = options.value("keep-alive")?.unwrap_or(true);
-    let tally = Rc::new(Tally::default());
-    let seconds = Crowd::new(options, "requests")?.run(&tally, || WebClient::new(&web, &ask, keeps)).await?;
-    report(&tally.report("requests", seconds))
+    let kinds = Rc::new(Kinds::one("requests"));
+    let seconds = Crowd::new(options, "requests")?.run(&kinds, || WebClient::new(&web, &ask, keeps)).await?;
+    report(&kinds.report(seconds))
 }
 
 /// The same for all clients of a run.
@@ -45,14 +48,17 @@ pub(crate) struct Web {
 }
 
 impl Web {
-    /// As the options say.
-    pub(crate) fn new(options: &Options) -> Result<Self, String> {
+    /// Through a door, as the options say.
+    pub(crate) fn new(door: Door, options: &Options) -> Result<Self, String> {
+        if door.start() == Some(Start::Starttls) {
+            return Err("--tls starttls: HTTP knows it not".to_owned());
+        }
         let host = match options.value("host")? {
             Some(host) => Some(host),
             None => options.value("tls-name")?,
         };
         Ok(Self {
-            door: Rc::new(Door::new(options)?),
+            door: Rc::new(door),
             host: host.unwrap_or_else(|| "load.example".to_owned()),
             accounts: options.value::<String>("account")?.map(|_| Accounts::new(options)).transpose()?,
         })
@@ -119,7 +125,10 @@ impl WebClient {
     async fn answer(&self, from: &mut Connection, tally: &Tally) -> Result<bool, String> {
         let method = self.ask.method;
         let status = from.line(method, |line| Some(line.to_owned())).await?;
-        if !status.split(' ').nth(1).is_some_and(|code| code.starts_with(['2', '3'])) {
+        // A redirect has not the body that is asked for.
+        let known = self.ask.brings.is_some() || self.ask.checksum.is_some();
+        let good = if known { &['2'][..] } else { &['2', '3'] };
+        if !status.split(' ').nth(1).is_some_and(|code| code.starts_with(good)) {
             return Err(format!("{method}: {status}"));
         }
         let (mut length, mut last) = (None, false);

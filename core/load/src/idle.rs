@@ -3,44 +3,60 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::spawn_local;
+use tokio::time::sleep;
 
 use crate::connection::LINE_BUFFER;
 use crate::crowd::{self, Client, Crowd};
-use crate::door;
+use crate::door::{self, Door};
+use crate::kinds::Kinds;
 use crate::login::{self, LoginClient, Logins};
 use crate::options::Options;
 use crate::report::{report, stdin_closed};
 use crate::tally::{Tally, Watch};
 use crate::tls;
 
-pub(crate) const OPTIONS: &[&[&str]] = &[door::OPTIONS, tls::OPTIONS, login::OPTIONS, crowd::OPTIONS, &["sessions"]];
+pub(crate) const OPTIONS: &[&[&str]] =
+    &[door::OPTIONS, tls::OPTIONS, login::OPTIONS, crowd::OPTIONS, &["target", "protocol", "sessions"]];
 
-/// Sessions that have ended or were spoken to while they rested, by how.
-type Disturbed = Rc<RefCell<BTreeMap<String, u64>>>;
+/// Sessions that have ended while they rested, by how.
+pub(crate) type Ended = Rc<RefCell<BTreeMap<String, u64>>>;
 
-/// Says when all are in; at the end, how many were left in peace.
+/// Says when all are in; at the end, how many still rested.
 pub(crate) async fn run(options: &Options) -> Result<(), String> {
-    let logins = Rc::new(Logins::new(options)?);
-    let tally = Rc::new(Tally::default());
-    let disturbed = Disturbed::default();
-    let make = || Idle { login: logins.client(), disturbed: disturbed.clone() };
-    let seconds = Crowd::new(options, "sessions")?.run(&tally, make).await?;
-    let mut figures = tally.report("sessions", seconds);
+    let door = Door::new(&options.required::<String>("target")?, options)?;
+    let logins = Rc::new(Logins::new(options.required("protocol")?, door, options)?);
+    let kinds = Rc::new(Kinds::one("sessions"));
+    let ended = Ended::default();
+    let make = || Idle::new(logins.client(), &ended);
+    let seconds = Crowd::new(options, "sessions")?.run(&kinds, make).await?;
+    let mut figures = kinds.report(seconds);
     figures["ready"] = json!(true);
     report(&figures)?;
     stdin_closed().await;
-    let disturbed = disturbed.borrow();
-    let rested = figures["sessions"].as_u64().unwrap_or_default() - disturbed.values().sum::<u64>();
-    report(&json!({"sessions": rested, "disturbed": *disturbed}))
+    sleep(GRACE).await;
+    let ended = ended.borrow();
+    let rested = figures["sessions"].as_u64().unwrap_or_default() - ended.values().sum::<u64>();
+    report(&json!({"sessions": rested, "ended": *ended}))
 }
 
+/// What the kernel has got by then is read before sessions are counted.
+const GRACE: Duration = Duration::from_millis(50);
+
 /// One client, of one session after another.
-struct Idle {
+pub(crate) struct Idle {
     login: LoginClient,
-    disturbed: Disturbed,
+    ended: Ended,
+}
+
+impl Idle {
+    /// One that tells here what becomes of its sessions.
+    pub(crate) fn new(login: LoginClient, ended: &Ended) -> Self {
+        Self { login, ended: ended.clone() }
+    }
 }
 
 impl Client for Idle {
@@ -49,10 +65,10 @@ impl Client for Idle {
         self.login.script().idle(&mut connection).await?;
         watch.lap("idle");
         tally.done(&watch);
-        let disturbed = self.disturbed.clone();
+        let ended = self.ended.clone();
         spawn_local(async move {
-            let how = connection.disturbed().await;
-            *disturbed.borrow_mut().entry(how).or_default() += 1;
+            let how = connection.ended().await;
+            *ended.borrow_mut().entry(how).or_default() += 1;
         });
         Ok(())
     }

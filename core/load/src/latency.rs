@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use hdrhistogram::iterators::IterationValue;
 use serde_json::{Value, json};
 
 /// Times of one kind.
@@ -24,6 +25,17 @@ impl Latencies {
     /// How many there are.
     pub(crate) fn len(&self) -> u64 {
         self.0.len()
+    }
+
+    /// Adds those of others.
+    pub(crate) fn add(&mut self, others: &Self) {
+        self.0.add(&others.0).expect("the bounds of all are the same");
+    }
+
+    /// How often each time was taken, as pairs of milliseconds and a count.
+    pub(crate) fn counts(&self) -> Value {
+        let pair = |at: IterationValue<u64>| json!([at.value_iterated_to() as f64 / 1e3, at.count_at_value()]);
+        self.0.iter_recorded().map(pair).collect()
     }
 
     /// Percentiles in milliseconds; null where nothing was measured.
@@ -60,6 +72,17 @@ mod tests {
             let found = summary[name].as_f64().unwrap();
             assert!((found - expected).abs() <= expected / 1e3, "{summary}");
         }
+    }
+
+    #[test]
+    fn counts_how_often_each_time_was_taken() {
+        let mut latencies = Latencies::default();
+        for microseconds in [250, 1000, 250] {
+            latencies.push(Duration::from_micros(microseconds));
+        }
+        let mut sum = Latencies::default();
+        sum.add(&latencies);
+        assert_eq!(sum.counts(), json!([[0.25, 2], [1.0, 1]]));
     }
 
     #[test]

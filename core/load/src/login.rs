@@ -9,7 +9,7 @@ use crate::script::Script;
 use crate::tally::{Tally, Watch};
 use crate::tls::Start;
 
-pub(crate) const OPTIONS: &[&str] = &["protocol", "account", "accounts", "password"];
+pub(crate) const OPTIONS: &[&str] = &["account", "accounts", "password"];
 
 /// The same for all clients of a run.
 pub(crate) struct Logins {
@@ -20,13 +20,8 @@ pub(crate) struct Logins {
 }
 
 impl Logins {
-    /// As the options say.
-    pub(crate) fn new(options: &Options) -> Result<Self, String> {
-        Self::by(options.required("protocol")?, Door::new(options)?, options)
-    }
-
-    /// The same by another script, elsewhere.
-    pub(crate) fn by(script: Script, door: Door, options: &Options) -> Result<Self, String> {
+    /// Through a door by a script, as the options say.
+    pub(crate) fn new(script: Script, door: Door, options: &Options) -> Result<Self, String> {
         Ok(Self { script, door: Rc::new(door), accounts: Accounts::new(options)? })
     }
 

@@ -11,8 +11,10 @@
 //! zproxy-load idle --sessions 9000 ...
 //! zproxy-load bulk --direction fetch|append|get|put --octets 20000000 --transfers 50 --concurrency 2 ...
 //! zproxy-load http --target 127.0.0.1:8080 --path /1k --requests 100000 [--upload 20m] [--keep-alive false] ...
+//! zproxy-load mixed --shares imap=5,idle=1,get=4 --turns 10000 --imap 127.0.0.1:1143 --http 127.0.0.1:8080 ...
 //! ```
-//! Each prints JSON on stdout. Backends, and sessions that are held, go on until stdin is closed.
+//! Each prints JSON on stdout, with `--every 1` also what is new each second. Backends, sessions that are held, and
+//! clients who are not told how often, go on until stdin is closed.
 
 mod backend;
 mod body;
@@ -23,8 +25,10 @@ mod crowd;
 mod door;
 mod http;
 mod idle;
+mod kinds;
 mod latency;
 mod login;
+mod mixed;
 mod options;
 mod report;
 mod script;
@@ -64,9 +68,10 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
             Some("fake-backend") => backend::run(&Options::parse(arguments, backend::OPTIONS)?).await,
             Some("http") => http::run(&Options::parse(arguments, http::OPTIONS)?).await,
             Some("idle") => idle::run(&Options::parse(arguments, idle::OPTIONS)?).await,
+            Some("mixed") => mixed::run(&Options::parse(arguments, mixed::OPTIONS)?).await,
             other => Err(format!("{} is no command; there are {COMMANDS}", other.unwrap_or("nothing"))),
         }
     })
 }
 
-const COMMANDS: &str = "bulk, churn, fake-backend, http and idle";
+const COMMANDS: &str = "bulk, churn, fake-backend, http, idle and mixed";

@@ -11,7 +11,11 @@ use crate::latency::Latencies;
 
 /// Of all clients of a run.
 #[derive(Default)]
-pub(crate) struct Tally(RefCell<Counts>);
+pub(crate) struct Tally {
+    /// What was told in intervals before.
+    before: RefCell<Counts>,
+    recent: RefCell<Counts>,
+}
 
 #[derive(Default)]
 struct Counts {
@@ -27,7 +31,7 @@ struct Counts {
 impl Tally {
     /// A turn has succeeded.
     pub(crate) fn done(&self, watch: &Watch) {
-        let mut counts = self.0.borrow_mut();
+        let mut counts = self.recent.borrow_mut();
         counts.whole.push(watch.begun.elapsed());
         for (part, time) in &watch.parts {
             counts.parts.entry(part).or_default().push(*time);
@@ -36,22 +40,34 @@ impl Tally {
 
     /// A turn has failed.
     pub(crate) fn failed(&self, error: String) {
-        *self.0.borrow_mut().errors.entry(error).or_default() += 1;
+        *self.recent.borrow_mut().errors.entry(error).or_default() += 1;
     }
 
     /// A handshake was short.
     pub(crate) fn resumed(&self) {
-        self.0.borrow_mut().resumed += 1;
+        self.recent.borrow_mut().resumed += 1;
     }
 
     /// A body has come or gone.
     pub(crate) fn moved(&self, body: Body) {
-        self.0.borrow_mut().octets += body.len() as u64;
+        self.recent.borrow_mut().octets += body.len() as u64;
+    }
+
+    /// What has happened since this was last asked: of each part how often it took how many milliseconds, and errors.
+    pub(crate) fn interval(&self) -> Value {
+        let recent = self.recent.take();
+        let mut times: Map<_, _> =
+            recent.parts.iter().map(|(part, times)| ((*part).to_owned(), times.counts())).collect();
+        times.insert(WHOLE.to_owned(), recent.whole.counts());
+        let interval = json!({"times": times, "octets": recent.octets, "errors": recent.errors});
+        self.before.borrow_mut().add(recent);
+        interval
     }
 
     /// All of it; `turns` is what a turn is called, in the plural.
     pub(crate) fn report(&self, turns: &str, seconds: f64) -> Value {
-        let counts = self.0.borrow();
+        let mut counts = self.before.borrow_mut();
+        counts.add(self.recent.take());
         let parts: Map<_, _> = counts.parts.iter().map(|(part, times)| ((*part).to_owned(), times.summary())).collect();
         json!({
             turns: counts.whole.len(),
@@ -65,6 +81,23 @@ impl Tally {
         })
     }
 }
+
+impl Counts {
+    fn add(&mut self, more: Self) {
+        self.whole.add(&more.whole);
+        for (part, times) in &more.parts {
+            self.parts.entry(part).or_default().add(times);
+        }
+        for (error, times) in more.errors {
+            *self.errors.entry(error).or_default() += times;
+        }
+        self.resumed += more.resumed;
+        self.octets += more.octets;
+    }
+}
+
+/// The name of a turn beside those of its parts.
+const WHOLE: &str = "whole";
 
 /// Takes one turn's time.
 pub(crate) struct Watch {
@@ -106,6 +139,22 @@ mod tests {
         assert_eq!((&report["errors"], &report["octets"]), (&json!({"connect: refused": 2}), &json!(11)));
         assert_eq!(report["resumed"], json!(1));
         assert!(report["parts_ms"]["connect"]["p50"].is_number(), "{report}");
+    }
+
+    #[test]
+    fn an_interval_has_what_is_new_and_the_report_has_all() {
+        let tally = Tally::default();
+        tally.done(&Watch::new(Instant::now()));
+        tally.failed("connect: refused".to_owned());
+        let interval = tally.interval();
+        assert_eq!(
+            (&interval["times"]["whole"][0][1], &interval["errors"]["connect: refused"]),
+            (&json!(1), &json!(1))
+        );
+        assert_eq!(tally.interval(), json!({"times": {"whole": []}, "octets": 0, "errors": {}}));
+        tally.done(&Watch::new(Instant::now()));
+        let report = tally.report("logins", 1.0);
+        assert_eq!((&report["logins"], &report["errors"]["connect: refused"]), (&json!(2), &json!(1)));
     }
 
     #[test]
