@@ -81,6 +81,17 @@ class Office:
         self.issued[stem] = made
         return made
 
+    def revoke(self, *certificates: Certificate, by: Signer | None = None, lasts: timedelta = HOUR) -> bytes:
+        """Sign the list of what is revoked, in PEM."""
+        signer = by or self.root
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(signer.certificate.subject)
+        builder = builder.last_update(now - 2 * HOUR).next_update(now + lasts)
+        for certificate in certificates:
+            revoked = x509.RevokedCertificateBuilder().serial_number(certificate.leaf.serial_number)
+            builder = builder.add_revoked_certificate(revoked.revocation_date(now - HOUR).build())
+        return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
 
 def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.PEM)

@@ -191,6 +191,74 @@ async def test_a_certificate_shown_with_a_foreign_authority_beside_it_is_not_bel
     await channel.close()
 
 
+@pytest.fixture
+def revoked(office: Office, api: dict[str, Any]) -> Path:
+    """The file of the authority's revocation list, which revokes nobody yet."""
+    file = office.directory / "clients.crl"
+    file.write_bytes(office.revoke())
+    api["certificates"]["crl_files"] = [str(file)]
+    return file
+
+
+async def test_the_stream_of_a_certificate_that_is_revoked_ends_and_others_go_on(revoked: Path, doors: Doors) -> None:
+    lost, other = (doors.office.issue("dns:edge-1.tgg.net.id") for _ in range(2))
+    edge, channel = await attached(doors, lost)
+    replace(revoked, doors.office.revoke(lost))
+    code, details = await ending(edge)
+    assert code is grpc.StatusCode.UNAUTHENTICATED
+    assert details.startswith("certificate dns:edge-1.tgg.net.id is revoked; ")
+    assert (await refusal(got_pool(channel)))[0] is grpc.StatusCode.UNAUTHENTICATED
+    await channel.close()
+    # Of the same name.
+    _, channel = await attached(doors, other)
+    await channel.close()
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        ("another", "cannot be judged: api.certificates.crl_files has no list of its authority"),
+        ("a namesake", "cannot be judged: api.certificates.crl_files has no list of its authority"),
+        ("yesterday", "cannot be judged: the revocation list of its authority has run out"),
+    ],
+)
+async def test_who_cannot_be_judged_is_refused(of: str, told: str, revoked: Path, doors: Doors, tmp_path: Path) -> None:
+    other = Office(tmp_path / "other")
+    lists = {
+        "another": other.revoke(by=other.authority("another")),
+        "a namesake": other.revoke(),
+        "yesterday": doors.office.revoke(lasts=timedelta(hours=-1)),
+    }
+    replace(revoked, lists[of])
+    channel = doors.channel(certificate=doors.office.issue("cn:siti"))
+    code, details = await refusal(got_pool(channel))
+    assert (code, told in details) == (grpc.StatusCode.UNAUTHENTICATED, True), details
+    await channel.close()
+
+
+async def test_an_authority_between_needs_a_list_too(revoked: Path, doors: Doors) -> None:
+    between = doors.office.authority("between", by=doors.office.root)
+    channel = doors.channel(certificate=doors.office.issue("cn:siti", by=between))
+    assert "has no list of its authority" in (await refusal(got_pool(channel)))[1]
+    replace(revoked, doors.office.revoke() + doors.office.revoke(by=between))
+    doors.running.control._access.guard._admission.refresh()  # noqa: SLF001 - as it does each second
+    assert await got_pool(channel) == 1
+    await channel.close()
+
+
+async def test_a_list_that_cannot_be_read_leaves_the_one_before_in_force(revoked: Path, doors: Doors) -> None:
+    lost = doors.office.issue("cn:siti")
+    replace(revoked, doors.office.revoke(lost))
+    channel = doors.channel(certificate=lost)
+    assert "is revoked" in (await refusal(got_pool(channel)))[1]
+    replace(revoked, doors.office.revoke()[:-100])
+    with capture_logs() as logs:
+        doors.running.control._access.guard._admission.refresh()  # noqa: SLF001 - as it does each second
+    assert "a revocation list that cannot be read" in logs[0]["reason"]
+    assert "is revoked" in (await refusal(got_pool(channel)))[1]
+    await channel.close()
+
+
 async def test_a_rule_that_a_reload_takes_away_ends_the_streams_that_it_let_in(
     doors: Doors, config_file: Path, api: dict[str, Any]
 ) -> None:

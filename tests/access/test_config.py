@@ -54,6 +54,8 @@ def test_a_good_section_has_no_fault(config_file: Path, api: dict[str, Any]) -> 
         ("tokens", {"key_file": __file__}, "key_file", "no private key in PEM, without a password"),
         ("certificates", {"client_ca_file": None}, "client_ca_file", "missing; name a PEM bundle"),
         ("certificates", {"client_ca_file": __file__}, "client_ca_file", "no certificates in PEM"),
+        ("certificates", {"crl_files": [__file__]}, "crl_files[0]", "no revocation lists in PEM"),
+        ("certificates", {"crl_files": ["/nonexistent"]}, "crl_files[0]", "No such file or directory"),
         ("certificates", {"roles": None}, "roles", "missing; say who may do what"),
         ("certificates", {"roles": [{"role": "edge"}]}, "roles[0].names", "missing; write e.g. dns:edge-"),
         ("certificates", {"roles": [{"names": ["cn:a"]}]}, "roles[0].role", 'missing; one of "edge", "viewer"'),

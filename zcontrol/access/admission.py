@@ -11,7 +11,7 @@ import grpc
 from cryptography import x509
 
 from zcontrol.access.caller import Caller, RefusedError, Shown, local, nobody
-from zcontrol.access.certificates import Rules, is_trusted, read
+from zcontrol.access.certificates import Link, Rules, chain, read
 from zcontrol.access.limits import Buckets
 from zcontrol.access.roles import having, named
 from zcontrol.access.tokens import UnprovedError
@@ -106,26 +106,32 @@ class Admission:
             address=shown.address,
             author=shown.author,
         )
-        if problem := certificate.problem(datetime.fromtimestamp(self._clock(), UTC)):
-            raise _unproved(caller, f"{caller.name} {problem}", method, rule)
-        roots = self._files.certificates.roots if self._files.certificates else ()
-        if not _leads_to(shown.certificate, shown.intermediates, roots):
-            problem = "is of an authority that is no longer in api.certificates.client_ca_file"
+        if problem := certificate.problem(self._now()) or self._chain_problem(shown):
             raise _unproved(caller, f"{caller.name} {problem}", method, rule)
         if not roles:
             told = f"{caller.name} has no role by api.certificates.roles; {_takes(method, rule)}"
             raise RefusedError(grpc.StatusCode.PERMISSION_DENIED, told, caller)
         return caller
 
+    def _chain_problem(self, shown: Shown) -> str:
+        files = self._files.certificates
+        links = _links(shown.certificate, shown.intermediates, files.roots) if files else []
+        if files is None or not links:
+            return "is of an authority that is no longer in api.certificates.client_ca_file"
+        return files.revocations.problem(links, self._now())
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
 
 @functools.lru_cache(maxsize=1024)
-def _leads_to(pem: bytes, intermediates: bytes, roots: tuple[x509.Certificate, ...]) -> bool:
+def _links(pem: bytes, intermediates: bytes, roots: tuple[x509.Certificate, ...]) -> list[Link]:
     """A chain counts or does not until the authorities change; a stream is judged each second."""
     try:
         between = x509.load_pem_x509_certificates(intermediates) if intermediates else []
     except ValueError:
-        return False
-    return is_trusted(read(pem).x509, between, roots)
+        return []
+    return chain(read(pem).x509, between, roots)
 
 
 def _takes(method: str, rule: Rule) -> str:

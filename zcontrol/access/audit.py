@@ -15,6 +15,7 @@ import structlog
 from google.protobuf import text_format
 
 from zcontrol import metrics
+from zcontrol.access.caller import LONGEST_AUTHOR
 from zcontrol.access.limits import Buckets
 from zcontrol.errors import StoreUnavailableError
 from zcontrol.v1 import audit_pb2
@@ -170,7 +171,7 @@ def _claimed(request: Message) -> str:
     """Of a change of the pool, which says it in its header."""
     header = getattr(request, "header", None)
     author = getattr(header, "author", "")
-    return author if author.isprintable() and len(author) <= LONGEST_AUTHOR else ""
+    return author if author.isprintable() and len(author.encode()) <= LONGEST_AUTHOR else ""
 
 
 def _tell(line: audit_pb2.AuditLine) -> None:
@@ -203,5 +204,4 @@ LONGEST_CHANGES = 4096
 LONGEST_REASON = 512
 # Of a method that there may not be.
 LONGEST_METHOD = 256
-LONGEST_AUTHOR = 256
 MOST_HOSTS = 1000

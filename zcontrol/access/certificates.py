@@ -72,19 +72,62 @@ def pattern(text: str) -> re.Pattern[str]:
     return re.compile(f"{kind}:{expression}", re.IGNORECASE if kind in CASELESS else 0)
 
 
-def is_trusted(certificate: x509.Certificate, intermediates: Iterable[x509.Certificate], roots: _Chain) -> bool:
-    """Whether a chain leads to one of these authorities; its links were judged at the handshake."""
-    remaining = list(intermediates)
+class Link(NamedTuple):
+    """A certificate, and the one that signed it."""
+
+    certificate: x509.Certificate
+    issuer: x509.Certificate
+
+
+def chain(
+    certificate: x509.Certificate, intermediates: Iterable[x509.Certificate], roots: Iterable[x509.Certificate]
+) -> list[Link]:
+    """The links from a certificate to one of these authorities, judged at the handshake; empty: it leads to none."""
+    remaining, above = list(intermediates), list(roots)
+    links: list[Link] = []
     link = certificate
-    for _ in range(LONGEST_CHAIN):
-        if any(root == link or _issued(link, root) for root in roots):
-            return True
-        above = next((each for each in remaining if _issued(link, each)), None)
-        if above is None:
-            return False
-        remaining.remove(above)
-        link = above
-    return False
+    while len(links) < LONGEST_CHAIN:
+        root = next((root for root in above if _issued(link, root)), None)
+        issuer = root or next((each for each in remaining if _issued(link, each)), None)
+        if issuer is None:
+            break
+        links.append(Link(link, issuer))
+        if root is not None:
+            return links
+        remaining.remove(issuer)
+        link = issuer
+    return []
+
+
+@final
+class Revocations:
+    """The lists of some authorities; without any, nothing is asked of them."""
+
+    def __init__(self, lists: Iterable[x509.CertificateRevocationList]) -> None:
+        self._lists = list(lists)
+
+    def problem(self, links: Iterable[Link], now: datetime) -> str:
+        """Why a chain does not count at that time; empty: it does."""
+        if not self._lists:
+            return ""
+        return next(filter(None, (self._problem(link, now) for link in links)), "")
+
+    def _problem(self, link: Link, now: datetime) -> str:
+        of_issuer = [each for each in self._lists if each.issuer == link.issuer.subject and _signed(each, link.issuer)]
+        if not of_issuer:
+            return "cannot be judged: api.certificates.crl_files has no list of its authority"
+        if any(each.get_revoked_certificate_by_serial_number(link.certificate.serial_number) for each in of_issuer):
+            return "is revoked"
+        if all(each.next_update_utc is None or each.next_update_utc < now for each in of_issuer):
+            return "cannot be judged: the revocation list of its authority has run out"
+        return ""
+
+
+def _signed(revocations: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    try:
+        return revocations.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # of whatever kind it is
+    except (TypeError, ValueError):
+        return False
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -112,7 +155,6 @@ def _told(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-_Chain = tuple[x509.Certificate, ...]
 KINDS = ("dns", "email", "uri", "cn")
 # Hosts and domains are compared so everywhere, and nobody has two mailboxes that differ by it.
 CASELESS = ("dns", "email")

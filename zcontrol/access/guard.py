@@ -107,8 +107,11 @@ class Guard(grpc.aio.ServerInterceptor):
         """End the calls of those who would not be admitted now."""
         for open_pass in tuple(self._passes):
             called = open_pass.called
+            if called.rule is None or called.rule.changes:
+                # It was allowed when it began, and is soon over: half of it nobody wants.
+                continue
             try:
-                self._admission.admit(open_pass.shown, called.method, called.rule or _ANYBODYS)
+                self._admission.admit(open_pass.shown, called.method, called.rule)
             except RefusedError as refused:
                 open_pass.end(refused)
 

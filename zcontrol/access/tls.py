@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import NamedTuple, final
 
 import grpc
 import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from zcontrol.access.certificates import Revocations
 from zcontrol.errors import ZproxyError
 from zcontrol.file_state import file_state
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from zcontrol.v1 import config_pb2
+from zcontrol.v1 import config_pb2
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +38,7 @@ class _Read(NamedTuple):
     # None: clients are not asked for a certificate.
     client_ca: bytes | None
     roots: tuple[x509.Certificate, ...]
+    revocations: Revocations
 
     @property
     def configuration(self) -> grpc.ServerCertificateConfiguration:
@@ -64,6 +62,11 @@ class TlsFiles:
     def roots(self) -> tuple[x509.Certificate, ...]:
         """The authorities of clients."""
         return self._read.roots
+
+    @property
+    def revocations(self) -> Revocations:
+        """What they have revoked."""
+        return self._read.revocations
 
     def credentials(self) -> grpc.ServerCredentials:
         """For a listener."""
@@ -115,12 +118,12 @@ def read(config: config_pb2.ApiCertificates | config_pb2.ApiTokens) -> _Read:
         raise TlsFilesError("key_file", config.key_file, "no private key in PEM, without a password") from error
     if not is_its:
         raise TlsFilesError("key_file", config.key_file, "not the key of certificate_file; name its own")
-    client_ca_file = getattr(config, "client_ca_file", "")
-    if not client_ca_file:
-        return _Read(certificate=certificate, key=key, client_ca=None, roots=())
-    client_ca = _octets("client_ca_file", client_ca_file)
-    roots = _certificates("client_ca_file", client_ca_file, client_ca)
-    return _Read(certificate=certificate, key=key, client_ca=client_ca, roots=roots)
+    if not isinstance(config, config_pb2.ApiCertificates):
+        return _Read(certificate=certificate, key=key, client_ca=None, roots=(), revocations=Revocations(()))
+    client_ca = _octets("client_ca_file", config.client_ca_file)
+    roots = _certificates("client_ca_file", config.client_ca_file, client_ca)
+    lists = [each for index, path in enumerate(config.crl_files) for each in _lists(f"crl_files[{index}]", path)]
+    return _Read(certificate=certificate, key=key, client_ca=client_ca, roots=roots, revocations=Revocations(lists))
 
 
 def _octets(key: str, path: str) -> bytes:
@@ -137,9 +140,24 @@ def _certificates(key: str, path: str, pem: bytes) -> tuple[x509.Certificate, ..
         raise TlsFilesError(key, path, "no certificates in PEM; name a file that has them") from error
 
 
+def _lists(key: str, path: str) -> list[x509.CertificateRevocationList]:
+    pem = _octets(key, path)
+    # A bundle, which the library reads one at a time.
+    each = [f"{_LIST}{part}".encode() for part in pem.decode(errors="replace").split(_LIST)[1:]]
+    try:
+        lists = [x509.load_pem_x509_crl(one) for one in each]
+    except ValueError as error:
+        raise TlsFilesError(key, path, f"a revocation list that cannot be read ({error}); fetch it anew") from error
+    if not lists:
+        raise TlsFilesError(key, path, "no revocation lists in PEM; name a file that has them")
+    return lists
+
+
 def _states(config: config_pb2.ApiCertificates | config_pb2.ApiTokens) -> tuple[object, ...]:
-    return tuple(file_state(Path(path)) for path in _paths(config))
+    paths = [config.certificate_file, config.key_file]
+    if isinstance(config, config_pb2.ApiCertificates):
+        paths += [config.client_ca_file, *config.crl_files]
+    return tuple(file_state(Path(path)) for path in paths)
 
 
-def _paths(config: config_pb2.ApiCertificates | config_pb2.ApiTokens) -> Iterator[str]:
-    yield from (config.certificate_file, config.key_file, getattr(config, "client_ca_file", ""))
+_LIST = "-----BEGIN X509 CRL-----"

@@ -1335,6 +1335,7 @@ class ApiCertificates(_message.Message):
     CERTIFICATE_FILE_FIELD_NUMBER: _builtins.int
     KEY_FILE_FIELD_NUMBER: _builtins.int
     CLIENT_CA_FILE_FIELD_NUMBER: _builtins.int
+    CRL_FILES_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """`0.0.0.0:7411`, `[::]:7411` or one address; port 0 takes a free one and the ready line tells which. Required."""
@@ -1346,6 +1347,12 @@ class ApiCertificates(_message.Message):
     """PEM bundle of the authorities whose certificates are taken; calls of one that is taken out of it end within two
     seconds. Required.
     """
+    @_builtins.property
+    def crl_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Revocation lists in PEM. If there are any, each authority of a client's chain must have one that has not run out:
+        else the client is refused. Calls of a certificate that comes to be in one end within two seconds.
+        """
+
     @_builtins.property
     def roles(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateRole]:
         """Who of them may do what. A certificate that several match has all their roles, one that none matches has none. At
@@ -1359,11 +1366,12 @@ class ApiCertificates(_message.Message):
         certificate_file: _builtins.str = ...,
         key_file: _builtins.str = ...,
         client_ca_file: _builtins.str = ...,
+        crl_files: _abc.Iterable[_builtins.str] | None = ...,
         roles: _abc.Iterable[Global___CertificateRole] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "certificate_file", b"certificate_file", "client_ca_file", b"client_ca_file", "key_file", b"key_file", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "certificate_file", b"certificate_file", "client_ca_file", b"client_ca_file", "crl_files", b"crl_files", "key_file", b"key_file", "roles", b"roles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
