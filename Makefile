@@ -74,11 +74,10 @@ fuzz: fuzz-packages .venv/.dev ## every parser against random bytes, FUZZ_SECOND
 	        -max_total_time=$(FUZZ_SECONDS) -dict=core/fuzz/dictionaries/$$target.dict || exit 1; \
 	done
 
-bench: bench-packages build .venv/.dev ## the figures: routes, the control plane, verified logins, logins, HTTP beside nginx
+bench: bench-packages build .venv/.dev ## the figures: routes, the control plane, verified logins, HTTP beside nginx
 	cargo bench --locked --bench '*'
 	$(BIN)/python loadtests/bench_routes.py
 	$(BIN)/python loadtests/bench_verify.py
-	$(BIN)/python loadtests/bench_logins.py
 	$(BIN)/python loadtests/bench_http.py
 
 compare: compare-packages build .venv/.dev ## zproxy beside nginx, HAProxy and Dovecot; COMPARE=imaps: one row

@@ -27,7 +27,7 @@ from compare.result import Result, told
 from compare.rows import rows
 from compare.site import site
 from record.machine import described
-from servers.load import fake_backend
+from servers.load import PROTOCOLS, fake_backend
 
 if TYPE_CHECKING:
     from compare.measure import Sample
@@ -48,7 +48,7 @@ def main() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory() as scratch, fake_backend() as backend:
-        place = site(Path(scratch), {"imap": backend.imap_port, "pop3": backend.pop3_port})
+        place = site(Path(scratch), {name: getattr(backend, f"{name}_port") for name in PROTOCOLS})
         for row in asked.rows:
             result = measure(row, place, asked.rounds)
             sys.stdout.write(told(result))

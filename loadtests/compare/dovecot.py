@@ -5,15 +5,16 @@ Where a user lives it asks its own auth process, which is counted: it is one of 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from compare.peer import BACKENDS, PORTS, Peer, addresses
+from compare.peer import BACKENDS, PORTS, Peer, addresses, await_open
 from compare.site import openssl, said
-from servers.process import running
-from servers.waiting import accepts, until
+from servers.process import family, running
 from zcontrol.demo.dovecot import as_owner, give, owner
 from zcontrol.demo.loopback import own_address
 
@@ -39,9 +40,15 @@ def dovecot(site: Site) -> Iterator[Peer]:
     for path in (room, *room.rglob("*")):
         give(path)
     with running(*as_owner(), DOVECOT, "-F", "-c", config, log=log) as pid:
-        until(lambda: accepts(host, PORTS["imap"]))
+        await_open(host, log)
         version = said(DOVECOT, "--version").split()[0]
-        yield Peer(name="Dovecot", version=version, process=pid, addresses=addresses(host))
+        try:
+            yield Peer(name="Dovecot", version=version, process=pid, addresses=addresses(host))
+        finally:
+            # Its children too: the master alone takes seconds to see that all are gone.
+            for process in family(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGTERM)
 
 
 def _config(site: Site, room: Path, host: str) -> str:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from compare.peer import BACKENDS, PORTS, Peer, addresses
+from compare.peer import BACKENDS, PORTS, Peer, addresses, await_open
 from compare.site import openssl, said
 from servers.nginx import NGINX
 from servers.process import running
-from servers.waiting import accepts, until
 from zcontrol.demo.loopback import own_address
 
 if TYPE_CHECKING:
@@ -40,13 +39,12 @@ def nginx(site: Site, *, variant: str = "") -> Iterator[Peer]:
     room, host = site.room(name), own_address()
     mail, web = VARIANTS[variant]
     blocks = MAIL.format(host=host, asks=AUTH_PORT, variant=mail, servers=_mail_servers(site, host))
-    if "http" in site.backends:
-        backend = site.backends["http"]
-        blocks += WEB.format(host=host, backend=backend, room=room, variant=web, **site.ecdsa.config)
+    blocks += WEB.format(host=host, backend=site.backends["http"], room=room, variant=web, **site.ecdsa.config)
     told = {"smtp" if protocol == SMTP else protocol: port for protocol, port in site.backends.items()}
     auth = AUTH.format(host=host, port=AUTH_PORT, told=" ".join(f"{name} {port};" for name, port in told.items()))
     with _running(room / "auth", auth, site) as asked, _running(room / "proxy", blocks, site) as pid:
-        until(lambda: accepts(host, AUTH_PORT) and accepts(host, PORTS["imap"]))
+        await_open(host, room / "auth" / "log", port=AUTH_PORT)
+        await_open(host, room / "proxy" / "log")
         version = said(NGINX, "-v").rpartition("/")[2]
         yield Peer(name=name, version=version, process=pid, addresses=addresses(host), asked=asked)
 
@@ -63,7 +61,7 @@ def _running(room: Path, blocks: str, site: Site) -> Iterator[int]:
 def _mail_servers(site: Site, host: str) -> str:
     lines = ""
     for service, protocol in BACKENDS.items():
-        if protocol not in site.backends or protocol == "http":
+        if protocol == "http":
             continue
         says = SMTP_LINES if protocol == SMTP else f"protocol {protocol};"
         tls = TLS.format(**site.certificate(service).config) if site.client(service) else ""
@@ -84,7 +82,6 @@ MAIL: Final = """\
 mail {{
     auth_http {host}:{asks}/;
     ssl_protocols TLSv1.3;
-    # The certificate's: `auto` would take what OpenSSL is configured with.
     proxy_timeout 1h;
 {variant}{servers}}}
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from compare.plot import draw
 from compare.result import OURS, Result, figure, wanted
 from compare.rows import rows
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
 FIGURES: Final = "figures.json"
 REPORT: Final = "REPORT.md"
+PLOT: Final = "plot.svg"
 COLUMNS: Final = ("zproxy", "nginx", "HAProxy", "Dovecot")
-VERDICTS: Final = {True: "**reached**", False: "not reached", None: "not measured"}
+VERDICTS: Final = {True: "**reached**", False: "not reached", None: "no target"}
 
 
 def keep(directory: Path, result: Result) -> None:
@@ -30,8 +32,9 @@ def write(directory: Path) -> Path:
     """Write the report of all rows that are kept."""
     kept = json.loads((directory / FIGURES).read_text())
     results = [Result.read(row, kept[row.key]) for row in rows(1) if row.key in kept]
+    (directory / PLOT).write_text(draw(results))
     report = directory / REPORT
-    report.write_text("\n".join([HEAD, _facts(results), _table(results), _beside(results), METHOD]))
+    report.write_text("\n".join([HEAD, _facts(results), _table(results), f"![]({PLOT})\n", _beside(results), METHOD]))
     return report
 
 
@@ -40,7 +43,7 @@ def _facts(results: Sequence[Result]) -> str:
     machines = dict.fromkeys(result.about["machine"] for result in results)
     commits = dict.fromkeys(result.about["commit"] for result in results)
     taken = sorted(result.about["taken"] for result in results)
-    versions = {name.split()[0]: version for result in results for name, version in result.versions.items()}
+    versions = {name.split()[0]: said for result in results for name, said in result.versions.items() if said}
     rounds = sorted({len(samples) for result in results for samples in result.samples.values()})
     lines = [
         f"- machine: {'; '.join(machines)}",
@@ -70,7 +73,8 @@ def _cell(result: Result, column: str) -> str:
             value = figure(result.value(name))
             text = f"**{value}**" if name == OURS else value
             variant = name.removeprefix(column).strip()
-            shown.append(f"{f'{variant}: ' if variant else ''}{text} ±{result.spread(name) / 2:.0%}")
+            more = f" ({result.row.shows} {figure(result.beside(name)[result.row.shows])})" if result.row.shows else ""
+            shown.append(f"{f'{variant}: ' if variant else ''}{text} ±{result.spread(name) / 2:.0%}{more}")
     return ", ".join(shown) or "-"
 
 
@@ -83,8 +87,9 @@ def _beside(results: Sequence[Result]) -> str:
     ]
     for result in results:
         for name in result.samples:
-            share = f"{result.value(OURS) / result.value(name):.2f}" if OURS in result.samples else ""
-            beside = ", ".join(f"{key} {figure(value)}" for key, value in result.beside(name).items())
+            ratio = result.ratio(name)
+            share = "" if ratio is None else f"{ratio:.2f}"
+            beside = ", ".join(f"{key} {figure(value)}" for key, value in result.beside(name).items() if value)
             errors = ", ".join(f"{text}: {count}" for text, count in result.errors(name).items()) or "none"
             lines.append(f"| {result.row.key} | {name} | {share} | {beside} | {errors} |")
     return "\n".join(lines) + "\n"
@@ -98,7 +103,23 @@ HEAD: Final = """\
 METHOD: Final = """\
 ## How it was measured
 
-All stand before the same backends and are met by the same clients (`zproxy-load`), in turn: one round is each of them
-once. CPU is what the kernel has accounted to the proxy's own processes, user and system; memory what nobody shares with
-them (`smaps_rollup`).
+One round is each peer once, then the next round: what disturbs the machine disturbs all. Everybody is met by the same
+clients, and stands before the same backends, of `zproxy-load`; passwords are replayed, and nobody is told the client's
+address. CPU is what the kernel has accounted to a peer's own processes, user and system; memory what nobody shares with
+them (`smaps_rollup`), of processes that were just started; *with kernel* adds its slabs, less what the same sessions
+cost without a proxy. Latency is from connecting to being logged in, the TLS handshake left out, less the same without a
+proxy; its p99 adds up those of the steps.
+
+Clients offer TLS 1.3, TLS_AES_128_GCM_SHA256 and X25519, and get one ticket from everybody: zproxy's number, to which
+OpenSSL is set. Each peer has as many threads or workers as there are cores.
+
+- **zproxy**: edge and control in two processes, records to a file, probes. The edge is counted; *whom it asks* is
+  control, which a login costs nothing once the route is known.
+- **nginx**: asks an auth_http server a login, here another nginx that answers from its configuration; that one is not
+  counted. It logs no mail session; requests of HTTP it does, buffered, as zproxy records them. 64k: `proxy_buffer 64k`,
+  and `proxy_buffer_size`, `proxy_buffers`, `client_body_buffer_size` of HTTP.
+- **HAProxy**: mode tcp, or http for HTTPS; logs nothing and routes no users. splice: `option splice-request` and
+  `splice-response`; 64k: `tune.bufsize 65536`.
+- **Dovecot**: login processes for many clients each, one a core; a static passdb with `proxy=y`; logs nothing at the
+  level of logins. Its auth process is counted: it is part of it.
 """

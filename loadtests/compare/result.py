@@ -42,18 +42,32 @@ class Result:
         return cls(row=row, samples=samples, versions=kept["versions"], about=kept["about"])
 
     def value(self, name: str) -> float:
-        """Return the median of a peer."""
+        """Return the median of a peer, beyond that of the row's `beyond`."""
+        beyond = self.row.beyond
+        return self._median(name) - (self._median(beyond) if beyond and name != beyond else 0)
+
+    def _median(self, name: str) -> float:
         return median(sample.value for sample in self.samples[name])
 
     def spread(self, name: str) -> float:
         """Return how far its extremes lie apart, as a share of the median."""
         values = [sample.value for sample in self.samples[name]]
-        return (max(values) - min(values)) / self.value(name)
+        return (max(values) - min(values)) / self._median(name) if self._median(name) else 0.0
 
     def beside(self, name: str) -> Mapping[str, float]:
-        """Return the medians of what else was seen."""
-        keys = self.samples[name][0].beside
-        return {key: median(sample.beside[key] for sample in self.samples[name]) for key in keys}
+        """Return the medians of what else was seen, beyond those of the row's `beyond`."""
+        keys, beyond = self.samples[name][0].beside, self.row.beyond
+
+        def seen(key: str, of: str) -> float:
+            return median(sample.beside[key] for sample in self.samples[of])
+
+        return {key: seen(key, name) - (seen(key, beyond) if beyond and name != beyond else 0) for key in keys}
+
+    def ratio(self, name: str) -> float | None:
+        """Return how many times a peer's figure zproxy's is; None where there are not both."""
+        if OURS not in self.samples or name == self.row.beyond or not self.value(name):
+            return None
+        return self.value(OURS) / self.value(name)
 
     def errors(self, name: str) -> Mapping[str, int]:
         """Return what failed, with how often."""
@@ -70,14 +84,14 @@ class Result:
         others = [
             self.value(name)
             for name in self.samples
-            if name != OURS and (bound.of == BEST or name.split()[0] == bound.of)
+            if name not in {OURS, self.row.beyond} and (bound.of == BEST or bound.of in {name, name.split()[0]})
         ]
         return bound.most * min(others) if others else None
 
     def reached(self) -> bool | None:
-        """Tell whether all bounds are kept; None if one cannot be told."""
+        """Tell whether all bounds are kept; None if there are none, or one cannot be told."""
         limits = [self.limit(bound) for bound in self.row.bounds]
-        if OURS not in self.samples or None in limits:
+        if OURS not in self.samples or not limits or None in limits:
             return None
         return all(self.value(OURS) <= limit for limit in limits if limit is not None)
 
@@ -101,13 +115,13 @@ def told(result: Result) -> str:
     row = result.row
     lines = f"{row.key}: {row.name}, {row.unit}\n"
     for name in result.samples:
-        beside = ", ".join(f"{key} {figure(value)}" for key, value in result.beside(name).items())
+        beside = ", ".join(f"{key} {figure(value)}" for key, value in result.beside(name).items() if value)
         errors = f"; errors {dict(result.errors(name))}" if result.errors(name) else ""
-        ratio = result.value(OURS) / result.value(name) if OURS in result.samples and name != OURS else None
-        times = f"zproxy has {ratio:.2f} x" if ratio is not None else ""
+        ratio = result.ratio(name)
+        times = "" if ratio is None or name == OURS else f"zproxy has {ratio:.2f} x"
         spread = f"spread {result.spread(name):.0%}"
         lines += f"  {name:15}{figure(result.value(name)):>8}  {spread:12} {times:16} ({beside}){errors}\n"
     for bound in row.bounds:
         limit = result.limit(bound)
         lines += f"  must reach {wanted(bound)}" + ("" if limit is None else f": {figure(limit)}") + "\n"
-    return lines + f"  {({True: 'reached', False: 'NOT reached', None: 'cannot be told'})[result.reached()]}\n"
+    return lines + f"  {({True: 'reached', False: 'NOT reached', None: 'no target'})[result.reached()]}\n"

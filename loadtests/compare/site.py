@@ -23,6 +23,7 @@ ACCOUNTS: Final = 1000
 ACCOUNT: Final = "user{}@load.example"
 RSA_HOSTNAME: Final = "rsa.example"
 SUITE: Final = "TLS13_AES_128_GCM_SHA256"
+GROUP: Final = "X25519"
 TICKETS: Final = 1
 """After a full handshake: zproxy's number. OpenSSL gives two by itself."""
 
@@ -59,7 +60,7 @@ class Site:
         if not service.removesuffix("_rsa").endswith("s"):
             return {}
         name = RSA_HOSTNAME if service.endswith("_rsa") else HOSTNAME
-        return {"tls_name": name, "ca_file": self.authority.ca_file}
+        return {"tls_name": name, "ca_file": self.authority.ca_file, "suite": SUITE, "groups": GROUP}
 
 
 def site(directory: Path, backends: Mapping[str, int]) -> Site:

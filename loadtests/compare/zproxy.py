@@ -47,13 +47,12 @@ def _config(site: Site) -> Config:
         "listeners": [
             listener(service, protocol, "implicit" if service.endswith("s") else "off")
             for service, protocol in BACKENDS.items()
-            if protocol in site.backends and not service.endswith("_rsa")
+            if not service.endswith("_rsa")
         ],
         "certificates": [site.ecdsa.config, site.rsa.config],
         "limits": {"trusted": ["127.0.0.0/8"]},
-        "tls": {"post_quantum": False},
         "http": {"hosts": [{"names": [HOSTNAME]}]},
         "directory": directory_file(site.directory / "accounts.csv", homes),
         "backends": [{"name": "mbox-1", "host": "127.0.0.1", "endpoints": endpoints}],
-        "defaults": {"http": "mbox-1"} if "http" in site.backends else {},
+        "defaults": {"http": "mbox-1"},
     }
