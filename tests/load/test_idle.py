@@ -20,11 +20,11 @@ def test_sessions_rest_in_idle_until_they_are_told_to_end(tls: str, loaded: Load
     with running("idle", sessions=SESSIONS, **options) as clients:
         assert (clients.figures["sessions"], clients.figures["errors"]) == (SESSIONS, {})
         assert [record for record in loaded.zproxy.records() if record["event"] == "session"] == []
-        assert clients.end() == {"sessions": SESSIONS, "ended": {}}
+        assert clients.end() == {"sessions": SESSIONS, "disturbed": {}}
 
 
 def test_sessions_that_end_meanwhile_are_told(loaded: Loaded) -> None:
     with running("idle", sessions=SESSIONS, protocol="imap", concurrency=8, **loaded.options("imap")) as clients:
         loaded.zproxy.kill()
         last = clients.end()
-        assert (last["sessions"], sum(last["ended"].values())) == (0, SESSIONS)
+        assert (last["sessions"], sum(last["disturbed"].values())) == (0, SESSIONS)

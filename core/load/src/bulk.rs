@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
+use crate::accounts;
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::crowd::{self, Client, Crowd};
 use crate::door::{self, Door};
 use crate::http::{Ask, Web, WebClient};
 use crate::kinds::Kinds;
-use crate::login::{self, LoginClient, Logins};
+use crate::login::{LoginClient, Logins};
 use crate::options::Options;
 use crate::report::report;
 use crate::script::{Script, TAG};
@@ -18,7 +19,7 @@ use crate::tls;
 pub(crate) const OPTIONS: &[&[&str]] = &[
     door::OPTIONS,
     tls::OPTIONS,
-    login::OPTIONS,
+    accounts::OPTIONS,
     crowd::OPTIONS,
     &["target", "direction", "octets", "transfers", "host"],
 ];

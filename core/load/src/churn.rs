@@ -3,18 +3,19 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::accounts;
 use crate::connection::{Connection, LINE_BUFFER};
 use crate::crowd::{self, Client, Crowd};
 use crate::door::{self, Door};
 use crate::kinds::Kinds;
-use crate::login::{self, LoginClient, Logins};
+use crate::login::{LoginClient, Logins};
 use crate::options::Options;
 use crate::report::{report, stdin_closed};
 use crate::tally::{Tally, Watch};
 use crate::tls;
 
 pub(crate) const OPTIONS: &[&[&str]] =
-    &[door::OPTIONS, tls::OPTIONS, login::OPTIONS, crowd::OPTIONS, &["target", "protocol", "logins", "end"]];
+    &[door::OPTIONS, tls::OPTIONS, accounts::OPTIONS, crowd::OPTIONS, &["target", "protocol", "logins", "end"]];
 
 /// Logs in as often as asked and reports; where sessions are held, goes on until stdin is closed.
 pub(crate) async fn run(options: &Options) -> Result<(), String> {

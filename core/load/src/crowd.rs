@@ -71,6 +71,9 @@ impl Crowd {
             () = stdin_closed(), if !counted => Ok(()),
             told = tell(kinds, begun, every.unwrap_or_default()), if every.is_some() => told,
         }?;
+        if every.is_some() {
+            report(&kinds.interval(begun.elapsed().as_secs_f64()))?;
+        }
         Ok(begun.elapsed().as_secs_f64())
     }
 }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::accounts::{self, Accounts};
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::crowd::{self, Client, Crowd};
 use crate::door::{self, Door, DoorClient};
 use crate::kinds::Kinds;
-use crate::login::{self, Accounts};
 use crate::options::Options;
 use crate::report::report;
 use crate::tally::{Tally, Watch};
@@ -19,7 +19,7 @@ use crate::tls::{self, Start};
 pub(crate) const OPTIONS: &[&[&str]] = &[
     door::OPTIONS,
     tls::OPTIONS,
-    login::OPTIONS,
+    accounts::OPTIONS,
     crowd::OPTIONS,
     &["target", "host", "path", "requests", "keep-alive", "upload"],
 ];
@@ -60,7 +60,7 @@ impl Web {
         Ok(Self {
             door: Rc::new(door),
             host: host.unwrap_or_else(|| "load.example".to_owned()),
-            accounts: options.value::<String>("account")?.map(|_| Accounts::new(options)).transpose()?,
+            accounts: Accounts::if_any(options)?,
         })
     }
 }
@@ -109,7 +109,8 @@ impl WebClient {
         let Ask { method, path, .. } = &*self.ask;
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.web.host);
         if let Some(accounts) = &self.web.accounts {
-            let credentials = STANDARD.encode(format!("{}:{}", accounts.name(number), accounts.password));
+            let (name, password) = accounts.of(number);
+            let credentials = STANDARD.encode(format!("{name}:{password}"));
             head += &format!("Authorization: Basic {credentials}\r\n");
         }
         if *method != "GET" {

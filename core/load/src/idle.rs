@@ -9,38 +9,41 @@ use serde_json::json;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
+use crate::accounts;
 use crate::connection::LINE_BUFFER;
 use crate::crowd::{self, Client, Crowd};
 use crate::door::{self, Door};
 use crate::kinds::Kinds;
-use crate::login::{self, LoginClient, Logins};
+use crate::login::{LoginClient, Logins};
 use crate::options::Options;
 use crate::report::{report, stdin_closed};
 use crate::tally::{Tally, Watch};
 use crate::tls;
 
 pub(crate) const OPTIONS: &[&[&str]] =
-    &[door::OPTIONS, tls::OPTIONS, login::OPTIONS, crowd::OPTIONS, &["target", "protocol", "sessions"]];
+    &[door::OPTIONS, tls::OPTIONS, accounts::OPTIONS, crowd::OPTIONS, &["target", "protocol", "sessions"]];
 
 /// Sessions that have ended while they rested, by how.
-pub(crate) type Ended = Rc<RefCell<BTreeMap<String, u64>>>;
+pub(crate) type Disturbed = Rc<RefCell<BTreeMap<String, u64>>>;
 
 /// Says when all are in; at the end, how many still rested.
 pub(crate) async fn run(options: &Options) -> Result<(), String> {
     let door = Door::new(&options.required::<String>("target")?, options)?;
+    // Without an end to them descriptors would be the end.
+    options.required::<u64>("sessions")?;
     let logins = Rc::new(Logins::new(options.required("protocol")?, door, options)?);
     let kinds = Rc::new(Kinds::one("sessions"));
-    let ended = Ended::default();
-    let make = || Idle::new(logins.client(), &ended);
+    let disturbed = Disturbed::default();
+    let make = || Idle::new(logins.client(), &disturbed);
     let seconds = Crowd::new(options, "sessions")?.run(&kinds, make).await?;
     let mut figures = kinds.report(seconds);
     figures["ready"] = json!(true);
     report(&figures)?;
     stdin_closed().await;
     sleep(GRACE).await;
-    let ended = ended.borrow();
-    let rested = figures["sessions"].as_u64().unwrap_or_default() - ended.values().sum::<u64>();
-    report(&json!({"sessions": rested, "ended": *ended}))
+    let disturbed = disturbed.borrow();
+    let rested = figures["sessions"].as_u64().unwrap_or_default() - disturbed.values().sum::<u64>();
+    report(&json!({"sessions": rested, "disturbed": *disturbed}))
 }
 
 /// What the kernel has got by then is read before sessions are counted.
@@ -49,13 +52,13 @@ const GRACE: Duration = Duration::from_millis(50);
 /// One client, of one session after another.
 pub(crate) struct Idle {
     login: LoginClient,
-    ended: Ended,
+    disturbed: Disturbed,
 }
 
 impl Idle {
     /// One that tells here what becomes of its sessions.
-    pub(crate) fn new(login: LoginClient, ended: &Ended) -> Self {
-        Self { login, ended: ended.clone() }
+    pub(crate) fn new(login: LoginClient, disturbed: &Disturbed) -> Self {
+        Self { login, disturbed: disturbed.clone() }
     }
 }
 
@@ -65,10 +68,10 @@ impl Client for Idle {
         self.login.script().idle(&mut connection).await?;
         watch.lap("idle");
         tally.done(&watch);
-        let ended = self.ended.clone();
+        let disturbed = self.disturbed.clone();
         spawn_local(async move {
             let how = connection.ended().await;
-            *ended.borrow_mut().entry(how).or_default() += 1;
+            *disturbed.borrow_mut().entry(how).or_default() += 1;
         });
         Ok(())
     }

@@ -2,14 +2,13 @@
 
 use std::rc::Rc;
 
+use crate::accounts::Accounts;
 use crate::connection::Connection;
 use crate::door::{Door, DoorClient};
 use crate::options::Options;
 use crate::script::Script;
 use crate::tally::{Tally, Watch};
 use crate::tls::Start;
-
-pub(crate) const OPTIONS: &[&str] = &["account", "accounts", "password"];
 
 /// The same for all clients of a run.
 pub(crate) struct Logins {
@@ -59,34 +58,9 @@ impl LoginClient {
             watch.lap("starttls");
             connection = self.door.secure(connection, (tally, watch)).await?;
         }
-        let accounts = &self.logins.accounts;
-        script.log_in(&mut connection, &accounts.name(number), &accounts.password).await?;
+        let (account, password) = self.logins.accounts.of(number);
+        script.log_in(&mut connection, (&account, password)).await?;
         watch.lap("login");
         Ok(connection)
-    }
-}
-
-/// Who comes.
-pub(crate) struct Accounts {
-    /// `{}` in it stands for a number.
-    pattern: String,
-    count: u64,
-    /// Of all of them.
-    pub(crate) password: String,
-}
-
-impl Accounts {
-    /// As the options say.
-    pub(crate) fn new(options: &Options) -> Result<Self, String> {
-        Ok(Self {
-            pattern: options.required("account")?,
-            count: options.value("accounts")?.unwrap_or(1).max(1),
-            password: options.value("password")?.unwrap_or_else(|| "demo".to_owned()),
-        })
-    }
-
-    /// That of the turn of this number.
-    pub(crate) fn name(&self, number: u64) -> String {
-        self.pattern.replace("{}", &(number % self.count).to_string())
     }
 }

@@ -16,6 +16,7 @@
 //! Each prints JSON on stdout, with `--every 1` also what is new each second. Backends, sessions that are held, and
 //! clients who are not told how often, go on until stdin is closed.
 
+mod accounts;
 mod backend;
 mod body;
 mod bulk;

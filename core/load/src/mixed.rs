@@ -5,15 +5,16 @@ use std::str::FromStr;
 
 use serde_json::json;
 
+use crate::accounts;
 use crate::body::Body;
 use crate::bulk::Messages;
 use crate::churn::Churn;
 use crate::crowd::{self, Client, Crowd};
 use crate::door::{self, Door};
 use crate::http::{Ask, Web, WebClient};
-use crate::idle::{Ended, Idle};
+use crate::idle::{Disturbed, Idle};
 use crate::kinds::Kinds;
-use crate::login::{self, Logins};
+use crate::login::Logins;
 use crate::options::Options;
 use crate::report::report;
 use crate::script::Script;
@@ -23,7 +24,7 @@ use crate::tls;
 pub(crate) const OPTIONS: &[&[&str]] = &[
     door::OPTIONS,
     tls::OPTIONS,
-    login::OPTIONS,
+    accounts::OPTIONS,
     crowd::OPTIONS,
     &["imap", "pop3", "submission", "http", "host", "shares", "turns", "path", "octets"],
 ];
@@ -32,11 +33,11 @@ pub(crate) const OPTIONS: &[&[&str]] = &[
 pub(crate) async fn run(options: &Options) -> Result<(), String> {
     let Shares(shares) = options.required("shares")?;
     let kinds = Rc::new(Kinds::shared(&shares));
-    let ended = Ended::default();
-    let makers = shares.iter().map(|(kind, _)| maker(kind, options, &ended)).collect::<Result<Vec<_>, _>>()?;
+    let disturbed = Disturbed::default();
+    let makers = shares.iter().map(|(kind, _)| maker(kind, options, &disturbed)).collect::<Result<Vec<_>, _>>()?;
     let make = || Mixed { kinds: kinds.clone(), clients: makers.iter().map(|make| make()).collect() };
     let seconds = Crowd::new(options, "turns")?.run(&kinds, make).await?;
-    report(&json!({"seconds": seconds, "kinds": kinds.reports(seconds), "ended": *ended.borrow()}))
+    report(&json!({"seconds": seconds, "kinds": kinds.reports(seconds), "disturbed": *disturbed.borrow()}))
 }
 
 /// One client, of as many kinds as there are.
@@ -64,7 +65,7 @@ impl Client for Mixed {
 }
 
 /// What makes clients of a kind.
-fn maker(kind: &str, options: &Options, ended: &Ended) -> Result<Box<dyn Fn() -> Kind>, String> {
+fn maker(kind: &str, options: &Options, disturbed: &Disturbed) -> Result<Box<dyn Fn() -> Kind>, String> {
     let door = |option: &str| Door::new(&options.required::<String>(option)?, options);
     let logins = |script, option| Logins::new(script, door(option)?, options).map(Rc::new);
     let body = || options.required::<Body>("octets");
@@ -74,8 +75,8 @@ fn maker(kind: &str, options: &Options, ended: &Ended) -> Result<Box<dyn Fn() ->
             Box::new(move || Kind::Churn(Churn::new(logins.client())))
         }
         "idle" => {
-            let (logins, ended) = (logins(Script::Imap, "imap")?, ended.clone());
-            Box::new(move || Kind::Idle(Idle::new(logins.client(), &ended)))
+            let (logins, disturbed) = (logins(Script::Imap, "imap")?, disturbed.clone());
+            Box::new(move || Kind::Idle(Idle::new(logins.client(), &disturbed)))
         }
         "fetch" | "append" => {
             let (logins, body, fetches) = (logins(Script::Imap, "imap")?, body()?, kind == "fetch");
@@ -128,6 +129,6 @@ mod tests {
     #[test]
     fn says_which_kinds_there_are() {
         let options = Options::parse(std::iter::empty(), OPTIONS).unwrap();
-        assert!(maker("sieve", &options, &Ended::default()).err().unwrap().starts_with("--shares sieve: imap, "));
+        assert!(maker("sieve", &options, &Disturbed::default()).err().unwrap().starts_with("--shares sieve: imap, "));
     }
 }

@@ -51,9 +51,9 @@ impl Script {
     }
 
     /// Logs in.
-    pub(crate) async fn log_in(self, to: &mut Connection, account: &str, password: &str) -> Result<(), String> {
+    pub(crate) async fn log_in(self, to: &mut Connection, (account, password): (&str, &str)) -> Result<(), String> {
         match self {
-            Self::Imap => self.say(to, &format!("LOGIN {account} {password}")).await,
+            Self::Imap => self.say(to, &format!("LOGIN {} {}", quoted(account), quoted(password))).await,
             Self::Pop3 => {
                 self.say(to, &format!("USER {account}")).await?;
                 self.say(to, &format!("PASS {password}")).await
@@ -117,6 +117,46 @@ impl Script {
     }
 }
 
+/// A quoted string of IMAP.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// The one tag of a client that waits for each answer.
 pub(crate) const TAG: &str = "a ";
 const EHLO: &str = "EHLO load.example";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_what_would_end_a_string() {
+        assert_eq!(quoted(r#"a"b\c d"#), r#""a\"b\\c d""#);
+    }
+
+    #[test]
+    fn an_answer_ends_with_the_line_that_says_so() {
+        for (script, line, answer) in [
+            (Script::Imap, "* OK still here", None),
+            (Script::Imap, "a NO [UNAVAILABLE] later", Some("NO [UNAVAILABLE] later")),
+            (Script::Pop3, "-ERR no", Some("-ERR no")),
+            (Script::Submission, "250-PIPELINING", None),
+            (Script::Submission, "250 AUTH PLAIN", Some("250 AUTH PLAIN")),
+        ] {
+            assert_eq!(script.answer(line).as_deref(), answer, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_a_good_answer_is_one() {
+        for (script, good, bad) in [
+            (Script::Imap, "OK in", "NO in"),
+            (Script::Pop3, "+OK", "-ERR"),
+            (Script::Submission, "235 in", "535 not in"),
+        ] {
+            assert_eq!(script.judge("LOGIN", good), Ok(()));
+            assert_eq!(script.judge("LOGIN", bad), Err(format!("LOGIN: {bad}")));
+        }
+    }
+}
