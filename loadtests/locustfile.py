@@ -16,6 +16,7 @@ import locust.stats
 from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
+from generator.crowds import Crowds
 from options import add_options
 from plan.fields import PlanError
 from plan.plan import Plan, from_document, read_document
@@ -49,7 +50,7 @@ def _prepare(environment: Environment, runner: Runner, **_: object) -> None:
         document, runs = _given(environment)
         plan = from_document(document)
         environment.user_classes = _adopt(plan, 0)
-        run = _Run(runner=runner, plan=plan, runs=runs)
+        run = _Run(runner=runner, plan=plan, runs=runs, crowds=Crowds(plan, runner.stats))
         run.shape = environment.shape_class = shape_of(plan, run.tell)
     except PlanError as error:
         sys.exit(f"locust: {error}")
@@ -84,12 +85,14 @@ class _Run:
     runner: Runner
     plan: Plan
     runs: Path
+    crowds: Crowds
     shape: Shape | None = None
     recorder: Recorder | None = None
 
     def begin(self, **_: object) -> None:
         logger.info("%s begins: %s", self.plan.name, self.plan.profile.about)
         self.recorder = Recorder(self.runner, self.plan, self.runs)
+        self.crowds.begin()
 
     def tell(self, text: str) -> None:
         if self.recorder:
@@ -101,6 +104,7 @@ class _Run:
     def end(self, **_: object) -> None:
         if self.recorder is None:
             return
+        self.crowds.finish()
         if self.shape:
             self.shape.finish()
         if self.runner.worker_cpu_warning_emitted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from generator.crowd import Crowd, read_crowds
 from plan.fields import PlanError, read
 from plan.profile import Expect, Profile
 from plan.target import Target, read_target, toml
@@ -21,6 +22,7 @@ class Plan:
     profile: Profile
     expect: Expect
     target: Target
+    crowds: dict[str, Crowd]
     accounts: list[dict[str, str]]
     trusted: str
     """PEM; empty: the system's."""
@@ -36,12 +38,14 @@ def from_document(document: dict[str, Any]) -> Plan:
     profile = read(Profile, document["profile"], "profile")
     if not profile.users:
         raise PlanError("profile.users: nobody comes; write [users.ImapUser] or another class")
-    target = document["target"]
+    given = document["target"]
+    target = read(Target, given["table"], "target")
     return Plan(
         name=document["name"],
         profile=profile,
         expect=read(Expect, profile.expect, "expect"),
-        target=read(Target, target["table"], "target"),
-        accounts=target["accounts"],
-        trusted=target["trusted"],
+        target=target,
+        crowds=read_crowds(profile.crowds, target),
+        accounts=given["accounts"],
+        trusted=given["trusted"],
     )

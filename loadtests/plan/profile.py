@@ -26,6 +26,8 @@ class Profile:
     """A sentence for the report."""
     users: dict[str, Any]
     """By user class its habits; a class that is not named does not come."""
+    crowds: dict[str, Any] = field(default_factory=dict)
+    """Beside the users, by a name of yours what `generator.crowd.Crowd` has: for rates that Python cannot reach."""
     shape: dict[str, Any] = field(default_factory=dict)
     """`kind` and the settings of that shape; none: --users, --spawn-rate and --run-time say it."""
     expect: dict[str, Any] = field(default_factory=dict)

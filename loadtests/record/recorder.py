@@ -69,6 +69,7 @@ class Recorder:
             "profile": plan.name,
             "about": plan.profile.about,
             "users": plan.profile.users,
+            "crowds": plan.profile.crowds,
             "shape": plan.profile.shape,
             "target": plan.target.server_name or plan.target.host,
             "accounts": len(plan.accounts),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reports.run import Run, Tally
 
-STEPS = ("connect", "TLS", "TLS resumed", "login", "first command", "first page", "message")
+STEPS = ("connect", "TLS", "TLS resumed", "login", "first command", "first page", "message", "turn")
 """Those whose times are drawn, where a protocol has them; the table has all."""
 HIGH = 0.95
 COLUMNS = ((0.5, 20), (HIGH, 200), (0.99, 1000), (1.0, math.inf))

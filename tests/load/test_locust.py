@@ -39,6 +39,13 @@ pages = [2, 2]
 reads = [0, 0.1]
 uploads = 1
 file = [1_000, 50_000]
+[crowds.logins]
+tls = "implicit"
+options = {rate = 50, resume = true, sources = "127.9.2.0/24"}
+[crowds.pages]
+command = "http"
+service = "web"
+options = {rate = 20, path = "/"}
 """
 MAIL = {"connect", "TLS", "TLS resumed", "greeting", "login", "first command", "message"}
 ROWS = {
@@ -46,6 +53,8 @@ ROWS = {
     "POP3": MAIL | {"STLS", "UIDL", "DELE", "QUIT"},
     "SMTP": MAIL | {"STARTTLS", "EHLO", "RCPT", "QUIT"},
     "HTTP": {"connect", "TLS", "TLS resumed", "login form", "login", "first page", "page", "upload"},
+    "logins": {"connect", "TLS", "greeting", "login", "turn"},
+    "pages": {"connect", "TLS", "answer", "turn"},
     "WORLD": {"server joins", "server leaves"},
 }
 
@@ -68,5 +77,8 @@ def test_everybody_finds_what_he_looks_for_while_a_server_joins_and_leaves(tmp_p
     ]
     samples = [json.loads(line) for line in page.with_name("samples.jsonl").read_text().splitlines()]
     seen = {name for sample in samples for name in sample["rows"]}
+    # The crowd keeps to its rate while there are users, and those are there for ten seconds.
+    turns = sum(sample["rows"].get("logins turn", {"count": 0})["count"] for sample in samples)
+    assert 250 <= turns <= 1000
     assert seen == {f"{protocol} {step}" for protocol, steps in ROWS.items() for step in steps}
     assert all(name in page.read_text() for name in seen)

@@ -79,6 +79,14 @@ def test_the_target_and_the_accounts_of_the_readme_can_be_used(tmp_path: Path) -
         ("[users.PopUsr]\n", "", "profile.users.PopUsr: no such key; do you mean PopUser?"),
         ("[expect]\nfailures = 'none'\n", "", "expect.failures: 'none'; write a number, 0 or more"),
         ("", "seconds = 1\n", "shape.seconds is missing"),
+        ("[crowds.a]\ncommand = 'http'\n", "", "crowds.a.service: http is of web"),
+        ("[crowds.a]\ncommand = 'mixed'\n", "", "crowds.a.command: 'mixed'; write one of churn, http, idle"),
+        ("[crowds.a]\noptions = {target = 'b'}\n", "", "crowds.a.options.target: the target says that"),
+        (
+            "[crowds.a]\ntls = 'starttls'\n",
+            "",
+            'crowds.a has nowhere to go: give the target services.imap = ["PORT/starttls"]',
+        ),
     ],
 )
 def test_a_fault_of_a_profile_is_told_with_its_place(wrong: str, right: str, told: str, tmp_path: Path) -> None:
