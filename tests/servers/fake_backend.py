@@ -13,6 +13,7 @@ import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
+from servers.incoming import Incoming
 from servers.waiting import until
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ BACKLOG = 1024
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
-class Conversation:
+class Conversation(Incoming):
     """One connection from the proxy."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.settimeout(PATIENCE_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection = connection
-        self._unread = b""
+        super().__init__()
         self.heard = bytearray()
         """Every byte the proxy sent, of TLS what it said inside."""
         self.commands: list[bytes] = []
@@ -57,17 +58,6 @@ class Conversation:
     def lines(self) -> Iterator[bytes]:
         while line := self.line():
             yield line
-
-    def octets(self, count: int) -> bytes:
-        """Return so many octets: a literal."""
-        parts = [self._unread]
-        missing = count - len(self._unread)
-        while missing > 0 and (got := self._receive()):
-            parts.append(got)
-            missing -= len(got)
-        whole = b"".join(parts)
-        self._unread = whole[count:]
-        return whole[:count]
 
     def through(self, end: bytes) -> bytes:
         """Return all up to that end, with it: a message. Less at the end of the connection."""
@@ -107,11 +97,6 @@ class Conversation:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
-
-    def _read(self) -> bool:
-        got = self._receive()
-        self._unread += got
-        return bool(got)
 
     def _receive(self) -> bytes:
         got = self._connection.recv(65536)

@@ -5,12 +5,12 @@ Each home takes LMTP, and SMTP too, as an MTA of its own does.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from servers.fake_backend import FakeBackend
 from servers.fake_receiver import Receiver
 from servers.front import ONE_PROBE, TIMEOUTS
+from servers.probed import Probed
 from servers.raw_client import RawClient
 from servers.waiting import until
 from servers.zproxy import Zproxy, listener
@@ -39,7 +39,7 @@ PORTS = {"smtp": 1025, "lmtp": 1024}
 HELLO = {"mx": b"EHLO client.example\r\n", "lmtp": b"LHLO client.example\r\n"}
 
 
-class Post:
+class Post(Probed):
     """The product and the servers; a context manager. `changes` replace whole keys of the config."""
 
     def __init__(
@@ -52,7 +52,6 @@ class Post:
         role: str = "run",
         **changes: object,
     ) -> None:
-        self._running = ExitStack()
         self.receivers = {
             "mx": Receiver(),
             "one": Receiver(lmtp=True),
@@ -71,21 +70,6 @@ class Post:
         }
         (directory / "accounts.csv").write_text(ACCOUNTS)
         self.zproxy = Zproxy(directory, self._config(directory, mx or {}, lmtp or {}) | changes, role=role)
-
-    def __enter__(self) -> Self:
-        with ExitStack() as starting:
-            for backend in self.backends.values():
-                starting.enter_context(backend)
-            starting.enter_context(self.zproxy)
-            # Its one probe each: it has the pool, and knows what they offer.
-            until(
-                lambda: all(one.conversations and one.conversations[0].ended.is_set() for one in self.backends.values())
-            )
-            self._running = starting.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._running.close()
 
     def client(self, service: str, *, address: str | None = None) -> RawClient:
         """Connect, and be greeted and answered."""

@@ -10,6 +10,7 @@ import threading
 from typing import NamedTuple, Self
 
 from servers.fake_backend import LINGER_NOT
+from servers.incoming import Incoming
 from zcontrol.demo.loopback import own_address
 
 PATIENCE_SECONDS = 15
@@ -23,14 +24,14 @@ class Heard(NamedTuple):
     octets: bytes
 
 
-class RawClient:
+class RawClient(Incoming):
     """A connection; its patience ends every wait with TimeoutError, so that a test never hangs."""
 
     def __init__(self, to: tuple[str, int], *, address: str | None = None) -> None:
+        super().__init__()
         self.address = address or own_address()
         self._socket = socket.create_connection(to, timeout=PATIENCE_SECONDS, source_address=(self.address, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._unread = b""
 
     def __enter__(self) -> Self:
         return self
@@ -60,17 +61,6 @@ class RawClient:
 
     def lines(self, count: int) -> list[bytes]:
         return [self.line() for _ in range(count)]
-
-    def octets(self, count: int) -> bytes:
-        """Return so many octets; less at the end of the connection."""
-        parts = [self._unread]
-        missing = count - len(self._unread)
-        while missing > 0 and (got := self._receive()):
-            parts.append(got)
-            missing -= len(got)
-        whole = b"".join(parts)
-        self._unread = whole[count:]
-        return whole[:count]
 
     def some(self) -> bytes:
         """Return what there is or comes next; nothing at the end of the connection."""
@@ -152,11 +142,6 @@ class RawClient:
         """Close with RST instead of FIN."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
         self._socket.close()
-
-    def _read(self) -> bool:
-        got = self._receive()
-        self._unread += got
-        return bool(got)
 
     def _receive(self) -> bytes:
         try:

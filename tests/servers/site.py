@@ -5,14 +5,15 @@ Whoever is not known goes to one of both.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from servers.fake_backend import FakeBackend
 from servers.fake_mailbox import in_tls
 from servers.fake_web import Web
 from servers.front import ONE_PROBE, TIMEOUTS, server_context
 from servers.http_client import Http1, Http2
+from servers.probed import Probed
 from servers.waiting import until
 from servers.zproxy import Zproxy, directory_file, listener
 from zcontrol.demo.accounts import HOSTNAME
@@ -33,7 +34,7 @@ PORT = 1080
 ENDPOINTS: dict[str, Config] = {"one": {}, "two": {"tls": "implicit", "verify_name": CERTIFIED}}
 
 
-class Site:
+class Site(Probed):
     """The product and the servers; a context manager.
 
     `host` are keys of the one virtual host, `endpoints` more of each endpoint, `changes` replace whole keys.
@@ -51,7 +52,6 @@ class Site:
         service: str = "http",
         **changes: object,
     ) -> None:
-        self._running = ExitStack()
         self.authority = authority
         self.webs = {name: Web(name=name) for name in ENDPOINTS}
         context = server_context(authority.issue(CERTIFIED))
@@ -66,21 +66,6 @@ class Site:
         hosts = [{"names": [HOSTNAME], "login": "webs"} | (host or {})]
         config = self._config(directory, endpoints or {}, service) | {"http": {"hosts": hosts} | (http or {})}
         self.zproxy = Zproxy(directory, config | changes)
-
-    def __enter__(self) -> Self:
-        with ExitStack() as starting:
-            for backend in self.backends.values():
-                starting.enter_context(backend)
-            starting.enter_context(self.zproxy)
-            # Its one probe each: it has the pool.
-            until(
-                lambda: all(one.conversations and one.conversations[0].ended.is_set() for one in self.backends.values())
-            )
-            self._running = starting.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._running.close()
 
     def http1(self, *, listener: str = "https", address: str | None = None) -> Http1:
         """Connect; to `http` in clear."""
