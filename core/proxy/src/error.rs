@@ -1,9 +1,13 @@
-//! The crate's one error: what ended a login or a session, whose fault it was, and what the client may know of it.
+//! The crate's one error: what ended a login or a session. What follows from each is in [`consequences`].
+
+mod consequences;
 
 use std::io;
 
+use zproxy_protocol::Fault;
 use zproxy_protocol::sasl::ErrorObject;
-use zproxy_protocol::{Fault, Refusal};
+
+pub use consequences::EndedBy;
 
 /// Why a login failed or a session ended before its time.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -39,6 +43,9 @@ pub enum Error {
         /// The operating system's reason.
         kind: io::ErrorKind,
     },
+    /// The backend is a listener of this very edge.
+    #[error("backend {0} is a listener of ours: mend its host or port with `zproxy pool update`")]
+    BackendIsUs(std::net::SocketAddr),
     /// The backend does not take the mechanism that the client chose, which its peers do.
     #[error("backend does not take the mechanism that the client chose")]
     BackendLacksMechanism,
@@ -82,9 +89,6 @@ pub enum Error {
     /// The client's TLS handshake failed.
     #[error("TLS with the client failed: {0}")]
     ClientTls(Box<str>),
-    /// The backend is a listener of this very edge.
-    #[error("backend {0} is a listener of ours: mend its host or port with `zproxy pool update`")]
-    BackendIsUs(std::net::SocketAddr),
     /// The operating system has no descriptor or memory left for a connection to the backend.
     #[error("no room for a connection to a backend ({0}): raise the limit of open files, or add an edge")]
     Exhausted(Box<str>),
@@ -93,9 +97,6 @@ pub enum Error {
         "backend refused the password that auth_http gave for this login: mend Auth-User or Auth-Pass of its answer"
     )]
     GivenPasswordRefused,
-    /// A request for a host that is not served, or not so.
-    #[error("host is not served here")]
-    Misdirected,
     /// No byte either way for longer than allowed.
     #[error("idle for too long")]
     Idle,
@@ -117,6 +118,9 @@ pub enum Error {
     /// The backend refused our master user.
     #[error("backend refused our master user {0}: is its password right, and may it act as this account?")]
     MasterRefused(Box<str>),
+    /// A request for a host that is not served, or not so.
+    #[error("host is not served here")]
+    Misdirected,
     /// A token that names no account, and that nothing here can read.
     #[error("credential names no account: see sasl.token_claim, or have control verify tokens ([verify.oauth])")]
     Nameless,
@@ -126,24 +130,24 @@ pub enum Error {
     /// Control has never given this edge a pool.
     #[error("no pool: control has not given one yet, and none is kept in the state directory")]
     NoPool,
-    /// The client is not one that the listener serves.
-    #[error("client is not in the listener's allowed_from")]
-    NotServed,
     /// Control proves no credentials of this kind.
     #[error("login style needs proof, and control verifies no {0}: give it a verifier, or change the login style")]
     NoVerifier(&'static str),
+    /// The client is not one that the listener serves.
+    #[error("client is not in the listener's allowed_from")]
+    NotServed,
     /// A request that has come by us before.
     #[error("request came through too many proxies: does the backend lead back here?")]
     RequestLoop,
     /// A request of HTTP that no server should be asked.
     #[error("request refused: {0}")]
     RequestRefused(zproxy_protocol::http::target::Refused),
-    /// Octets that are no request of HTTP.
-    #[error("no request of HTTP: {0}")]
-    RequestUnreadable(Box<str>),
     /// A request of HTTP whose body is longer than allowed.
     #[error("request body is longer than http.max_body")]
     RequestTooLarge,
+    /// Octets that are no request of HTTP.
+    #[error("no request of HTTP: {0}")]
+    RequestUnreadable(Box<str>),
     /// A client that breaks off most of its requests.
     #[error("client breaks off most of its requests")]
     ResetFlood,
@@ -196,162 +200,6 @@ pub enum Error {
     /// The backend refused the credentials.
     #[error("wrong password")]
     WrongPassword,
-}
-
-/// Who ended a session, as records say it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum EndedBy {
-    /// The backend closed or failed.
-    Backend,
-    /// The client closed, or broke the rules.
-    Client,
-    /// We did.
-    Proxy,
-}
-
-impl EndedBy {
-    /// As in records.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Backend => "backend",
-            Self::Client => "client",
-            Self::Proxy => "proxy",
-        }
-    }
-}
-
-impl Error {
-    /// What the client may know: a wrong password, an unknown user and a closed account are one, and no temporary
-    /// fault is among them.
-    #[must_use]
-    pub fn refusal(&self) -> Refusal {
-        match self {
-            Self::AccountClosed(_)
-            | Self::AddressNotAllowed
-            | Self::AuthzidRefused
-            | Self::MasterLogin
-            | Self::Nameless
-            | Self::UnknownUser
-            | Self::VerifyRefused { expired: false, .. }
-            | Self::WrongPassword => Refusal::Credentials,
-            Self::VerifyRefused { expired: true, .. } => Refusal::Expired,
-            Self::BackendLacksMechanism => Refusal::Cannot,
-            Self::BackendRefused { code, text } => Refusal::Told { code: code.clone(), text: text.clone() },
-            Self::TokenRefused(object) => Refusal::Token(object.clone()),
-            Self::AccountMaintenance
-            | Self::BackendDown { .. }
-            | Self::BackendEvasive
-            | Self::BackendIo { .. }
-            | Self::BackendIsUs(_)
-            | Self::BackendProtocol { .. }
-            | Self::BackendTimeout(_)
-            | Self::BackendTls(_)
-            | Self::ClientGaveUp
-            | Self::ClientGone
-            | Self::ClientIo(_)
-            | Self::ClientProtocol(_)
-            | Self::ClientTimeout(_)
-            | Self::ClientTls(_)
-            | Self::Exhausted(_)
-            | Self::GivenPasswordRefused
-            | Self::Idle
-            | Self::Kicked
-            | Self::LookupFailed(_)
-            | Self::LookupOverload
-            | Self::LookupTimeout
-            | Self::MasterRefused(_)
-            | Self::Misdirected
-            | Self::NoHome(_)
-            | Self::NoPool
-            | Self::NotServed
-            | Self::NoVerifier(_)
-            | Self::RequestLoop
-            | Self::RequestRefused(_)
-            | Self::RequestTooLarge
-            | Self::RequestUnreadable(_)
-            | Self::ResetFlood
-            | Self::Shutdown
-            | Self::SpokeEarly
-            | Self::StyleUnfit(_)
-            | Self::TooManySessions
-            | Self::UnknownHome(_)
-            | Self::Unproved
-            | Self::UntrustedProxy
-            | Self::VerifyFailed(_)
-            | Self::VerifyOverload
-            | Self::VerifyTimeout => Refusal::Temporary,
-        }
-    }
-
-    /// Whose fault it is.
-    #[must_use]
-    pub fn ended_by(&self) -> EndedBy {
-        match self {
-            Self::AccountClosed(_)
-            | Self::AccountMaintenance
-            | Self::AddressNotAllowed
-            | Self::AuthzidRefused
-            | Self::BackendIsUs(_)
-            | Self::Exhausted(_)
-            | Self::GivenPasswordRefused
-            | Self::Idle
-            | Self::Kicked
-            | Self::LookupFailed(_)
-            | Self::LookupOverload
-            | Self::LookupTimeout
-            | Self::MasterLogin
-            | Self::Nameless
-            | Self::NoHome(_)
-            | Self::NoPool
-            | Self::NoVerifier(_)
-            | Self::NotServed
-            | Self::RequestLoop
-            | Self::Shutdown
-            | Self::StyleUnfit(_)
-            | Self::TooManySessions
-            | Self::UnknownHome(_)
-            | Self::UnknownUser
-            | Self::Unproved
-            | Self::UntrustedProxy
-            | Self::VerifyFailed(_)
-            | Self::VerifyOverload
-            | Self::VerifyRefused { .. }
-            | Self::VerifyTimeout => EndedBy::Proxy,
-            Self::BackendDown { .. }
-            | Self::BackendEvasive
-            | Self::BackendIo { .. }
-            | Self::BackendLacksMechanism
-            | Self::BackendProtocol { .. }
-            | Self::BackendRefused { .. }
-            | Self::BackendTimeout(_)
-            | Self::BackendTls(_)
-            | Self::MasterRefused(_)
-            | Self::TokenRefused(_)
-            | Self::WrongPassword => EndedBy::Backend,
-            Self::ClientGaveUp
-            | Self::ClientGone
-            | Self::ClientIo(_)
-            | Self::ClientProtocol(_)
-            | Self::ClientTimeout(_)
-            | Self::ClientTls(_)
-            | Self::Misdirected
-            | Self::RequestRefused(_)
-            | Self::RequestTooLarge
-            | Self::RequestUnreadable(_)
-            | Self::ResetFlood
-            | Self::SpokeEarly => EndedBy::Client,
-        }
-    }
-
-    /// Whether another member of the same group may do better: nothing was proved wrong with the credentials.
-    #[must_use]
-    pub fn another_backend_may_help(&self) -> bool {
-        matches!(
-            self,
-            Self::BackendIo { .. } | Self::BackendProtocol { .. } | Self::BackendTimeout(_) | Self::BackendTls(_)
-        )
-    }
 }
 
 /// A conversation's error, with what was being awaited when it is the backend's.
