@@ -1,6 +1,7 @@
 //! Each question and its answer; the documents are read by real programs' readers in the tests of the product.
 
 mod acme;
+mod outlook;
 
 use http::Request;
 
@@ -9,7 +10,6 @@ use crate::config::Config;
 use crate::wire;
 
 const OUTLOOK: &str = "http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a";
-const MOBILE: &str = "http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006";
 
 fn listener(name: &str, protocol: wire::Protocol, port: u16, tls: wire::ListenerTls) -> wire::Listener {
     wire::Listener {
@@ -176,52 +176,6 @@ async fn without_an_address_the_domain_is_the_hosts() {
     let request = Request::get("https://gec-course.com/mail/config-v1.1.xml").header(HOST, "tgg.net.id").body("");
     let answer = ask(&config.http, true, request.unwrap()).await.unwrap();
     assert!(answer.body().contains("<domain>gec-course.com</domain>"));
-}
-
-#[tokio::test]
-async fn outlook_hears_of_the_best_server_of_each_service() {
-    let config = config();
-    let (status, body) = post(&config.http, "&quot;a&lt;b&quot;@tgg.net.id", OUTLOOK).await;
-    assert_eq!(status, 200);
-    let told: Vec<_> = body.lines().filter(|line| line.contains("<Type>") || line.contains("<Port>")).collect();
-    let expected = [
-        "<Type>IMAP</Type>",
-        "<Port>993</Port>",
-        "<Type>POP3</Type>",
-        "<Port>995</Port>",
-        "<Type>SMTP</Type>",
-        "<Port>587</Port>",
-    ];
-    assert_eq!(told, expected);
-    let encryption: Vec<_> = body.lines().filter(|line| line.starts_with("<Encryption>")).collect();
-    assert_eq!(
-        encryption,
-        ["<Encryption>SSL</Encryption>", "<Encryption>SSL</Encryption>", "<Encryption>TLS</Encryption>"]
-    );
-    assert_eq!(body.matches("<LoginName>&quot;a&lt;b&quot;@tgg.net.id</LoginName>").count(), 3);
-}
-
-#[tokio::test]
-async fn phones_are_led_to_active_sync_where_there_is_one() {
-    let (_, body) = post(&config().http, "siti@tgg.net.id", MOBILE).await;
-    assert!(body.contains("<Url>https://mail.tgg.net.id/Microsoft-Server-ActiveSync</Url>"));
-    let autoconfig = wire::Autoconfig { active_sync: false, ..autoconfig() };
-    let (without, _) = checked(wire::Http { autoconfig: Some(autoconfig), ..wire::Http::default() }, listeners());
-    for schema in [MOBILE, "urn:x"] {
-        let (status, body) = post(&without.http, "siti@tgg.net.id", schema).await;
-        assert!(status == 200 && body.contains("<ErrorCode>601</ErrorCode>"), "{body}");
-    }
-}
-
-#[tokio::test]
-async fn outlook_is_told_what_it_asked_wrong() {
-    let config = config();
-    let (status, body) = get(&config.http, "/autodiscover/autodiscover.xml").await.unwrap();
-    assert!(status == 200 && body.contains("<ErrorCode>600</ErrorCode>"), "{body}");
-    for address in ["", "siti", "&xxe;@tgg.net.id", "a@tgg.net.id</EMailAddress>"] {
-        let (status, body) = post(&config.http, address, OUTLOOK).await;
-        assert!(status == 200 && body.contains("<ErrorCode>600</ErrorCode>"), "{address}: {body}");
-    }
 }
 
 #[tokio::test]

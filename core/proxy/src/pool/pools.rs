@@ -1,7 +1,8 @@
 //! The handle all cores share: the pool in force and the state beside it.
 
+mod probed;
+
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,11 +11,13 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub(super) use probed::Probed;
+
 use super::balance::{self, Stake};
 use super::health::Verdict;
-use super::live::{Lease, Live};
+use super::live::Lease;
 use super::serving::Serving;
-use super::{Backend, BadPool, Candidate, Endpoint, Home, Pool, Refused, key, snapshot};
+use super::{Backend, BadPool, Candidate, Home, Pool, Refused, key, snapshot};
 use crate::config::MasterUsers;
 use crate::service::Service;
 use crate::verify::Verifiers;
@@ -56,37 +59,6 @@ impl Default for Offer {
     /// Of backends that nothing is known of.
     fn default() -> Self {
         Self { capabilities: Arc::default(), passwords: true }
-    }
-}
-
-/// An endpoint to be probed.
-pub(super) struct Probed {
-    pub(super) backend: Arc<Backend>,
-    pub(super) endpoint: Arc<Endpoint>,
-    live: Arc<Live>,
-}
-
-impl Probed {
-    /// The same for as long as what is known of the endpoint holds.
-    pub(super) fn id(&self) -> (*const Live, Service) {
-        (Arc::as_ptr(&self.live), self.endpoint.service)
-    }
-
-    /// Where it is, once its host is resolved.
-    pub(super) async fn address(&self) -> SocketAddr {
-        let mut addresses = self.live.addresses.subscribe();
-        loop {
-            if let Some(&address) = addresses.borrow_and_update().first() {
-                return SocketAddr::new(address, self.endpoint.port);
-            }
-            // The sender is held here: it does not go away.
-            let _ = addresses.changed().await;
-        }
-    }
-
-    /// Whether its host is resolved.
-    pub(super) fn is_resolved(&self) -> bool {
-        !self.live.addresses.borrow().is_empty()
     }
 }
 
@@ -282,48 +254,6 @@ impl Pools {
 }
 
 impl Pools {
-    /// Every endpoint of the pool in force, for probes.
-    pub(super) fn endpoints(&self) -> Vec<Probed> {
-        let serving = self.serving.load();
-        let mut all = Vec::new();
-        for (backend, live) in serving.backends() {
-            all.extend(backend.endpoints.iter().flatten().map(|endpoint| Probed {
-                backend: Arc::clone(backend),
-                endpoint: Arc::clone(endpoint),
-                live: Arc::clone(live),
-            }));
-        }
-        all
-    }
-
-    /// The hosts that are names, with the place for their addresses.
-    pub(super) fn names(&self) -> Vec<(Arc<str>, Arc<Live>)> {
-        let serving = self.serving.load();
-        let names = serving.backends().filter(|(backend, _)| backend.host.parse::<IpAddr>().is_err());
-        names.map(|(backend, live)| (Arc::clone(&backend.host), Arc::clone(live))).collect()
-    }
-
-    /// Takes a probe's result: all the capability words the backend named, or why there are none.
-    pub(super) fn probed(&self, probed: &Probed, result: Result<Vec<String>, String>) {
-        let service = probed.endpoint.service;
-        let mut spot = probed.live.spot(service);
-        let failure = match result {
-            Ok(words) => {
-                spot.capabilities = Some(service.language().worth_knowing(&words));
-                None
-            }
-            Err(reason) => Some(reason.into()),
-        };
-        let changed = spot.health.probed(failure, &self.health.load());
-        drop(spot);
-        let writing = self.writing();
-        self.renew_offers(&self.serving.load(), writing.verifiers);
-        drop(writing);
-        if changed {
-            self.judged.send_modify(|count| *count += 1);
-        }
-    }
-
     fn adopt(&self, writing: &mut Writing, message: wire::Pool) -> Result<(), Refused> {
         let pool = Pool::try_from(&message)?;
         pool.check_masters(&self.masters.borrow())?;
