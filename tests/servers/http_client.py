@@ -206,12 +206,6 @@ class Http2(RawClient):
         """Return what has come of the body on a stream."""
         return b"".join(event.data for event in self.of(stream) if isinstance(event, DataReceived))
 
-    def goaway(self) -> ConnectionTerminated | None:
-        """Hear until the connection ends; return what it was told."""
-        while self.hear():
-            pass
-        return next((event for event in self.events if isinstance(event, ConnectionTerminated)), None)
-
     def reset_of(self, stream: int) -> int | None:
         """Return the code by which a stream was ended, if it was."""
         return next((event.error_code for event in self.of(stream) if isinstance(event, StreamReset)), None)

@@ -201,7 +201,6 @@ def _shown(duration: Duration) -> str:
     return shown(duration.ToJsonString())
 
 
-_SOURCES = ", ".join(f"[directory.{field.name}]" for field in config_pb2.Directory.DESCRIPTOR.fields)
 # As many octets as the MAC puts out: a shorter key is the weakest part of the seal.
 _SHORTEST_SEAL_KEY = 32
 _SHORTEST_TICKET_ROTATION = timedelta(seconds=1)
