@@ -3,112 +3,22 @@
 //! A session enters when its splice begins and leaves by [`Entry`]'s drop, so a panic leaves too. Entering and leaving
 //! take one short lock of one of many shards; moving bytes takes none.
 
+mod live;
+
 use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::service::Service;
+pub use live::{Ending, Facts, Live};
 
 /// Shards of the table: enough that cores do not meet.
 const SHARDS: usize = 64;
 
 /// Kicks remembered for logins that were under way: more in the time of one login is no operator's doing.
 const KICKS: usize = 64;
-
-/// What is known of a live session. Bytes are counted by its splice.
-#[derive(Debug)]
-pub struct Live {
-    /// Unique over edges and restarts.
-    pub id: Arc<str>,
-    /// The account.
-    pub account: Arc<str>,
-    /// The backend's name.
-    pub backend: Arc<str>,
-    /// The client's address.
-    pub client: SocketAddr,
-    /// Its service.
-    pub service: Service,
-    /// The listener's name.
-    pub listener: Arc<str>,
-    /// TLS version with the client; empty: none.
-    pub tls: &'static str,
-    /// When it logged in.
-    pub started: SystemTime,
-    /// Bytes from the client since login.
-    pub from_client: AtomicU64,
-    /// Bytes from the backend since login.
-    pub from_backend: AtomicU64,
-    /// Its place in the table.
-    key: u64,
-    ending: OnceLock<Box<Ending>>,
-    /// Who waits to be asked to end.
-    waits: Mutex<Option<Waker>>,
-}
-
-/// How a session shall end.
-#[derive(Clone, Debug)]
-pub struct Ending {
-    /// Told to the client where its protocol can.
-    pub text: Arc<str>,
-    /// How long to wait for a quiet moment before it is cut without a word.
-    pub patience: Duration,
-}
-
-/// The facts a [`Live`] session is made of.
-#[derive(Debug)]
-pub struct Facts {
-    /// Unique over edges and restarts.
-    pub id: Arc<str>,
-    /// The account.
-    pub account: Arc<str>,
-    /// The backend's name.
-    pub backend: Arc<str>,
-    /// The client's address.
-    pub client: SocketAddr,
-    /// Its service.
-    pub service: Service,
-    /// The listener's name.
-    pub listener: Arc<str>,
-    /// TLS version with the client; empty: none.
-    pub tls: &'static str,
-}
-
-impl Live {
-    /// Asks the session to end; the first request stands.
-    pub fn end(&self, ending: Ending) {
-        if self.ending.set(Box::new(ending)).is_ok()
-            && let Some(waker) = lock(&self.waits).take()
-        {
-            waker.wake();
-        }
-    }
-
-    /// Bytes since login, from the client and from the backend.
-    #[must_use]
-    pub fn bytes(&self) -> (u64, u64) {
-        (self.from_client.load(Ordering::Relaxed), self.from_backend.load(Ordering::Relaxed))
-    }
-
-    /// Waits until somebody asks this session to end.
-    pub async fn ending(&self) -> &Ending {
-        poll_fn(|cx| self.poll_ending(cx)).await
-    }
-
-    /// Ready when somebody has asked this session to end; until then it wakes the last one that looked.
-    pub fn poll_ending(&self, cx: &mut Context<'_>) -> Poll<&Ending> {
-        if self.ending.get().is_none() {
-            lock(&self.waits).get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
-        }
-        // Looked at behind the waker's place, so that an end in between is not missed.
-        self.ending.get().map_or(Poll::Pending, |ending| Poll::Ready(ending))
-    }
-}
 
 /// Which sessions; all that are set must match.
 #[derive(Clone, Debug, Default)]
@@ -129,10 +39,10 @@ impl Filter {
     pub fn matches(&self, live: &Live) -> bool {
         let same =
             |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want.eq_ignore_ascii_case(have));
-        same(&self.account, &live.account)
-            && same(&self.backend, &live.backend)
-            && same(&self.id, &live.id)
-            && self.client.is_none_or(|want| want == live.client.ip())
+        same(&self.account, &live.facts.account)
+            && same(&self.backend, &live.facts.backend)
+            && same(&self.id, &live.facts.id)
+            && self.client.is_none_or(|want| want == live.facts.client.ip())
     }
 }
 
@@ -171,21 +81,7 @@ impl Sessions {
     #[must_use]
     pub fn enter(self: &Arc<Self>, facts: Facts, era: u64) -> Entry {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
-        let live = Arc::new(Live {
-            id: facts.id,
-            account: facts.account,
-            backend: facts.backend,
-            client: facts.client,
-            service: facts.service,
-            listener: facts.listener,
-            tls: facts.tls,
-            started: SystemTime::now(),
-            from_client: AtomicU64::new(0),
-            from_backend: AtomicU64::new(0),
-            key,
-            ending: OnceLock::new(),
-            waits: Mutex::default(),
-        });
+        let live = Arc::new(Live::new(facts, key));
         self.shard(key).insert(key, Arc::clone(&live));
         if self.era() != era {
             let kicks = lock(&self.kicks);
@@ -282,7 +178,11 @@ impl Drop for Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
     use super::*;
+    use crate::service::Service;
 
     fn facts(account: &str) -> Facts {
         Facts {
@@ -310,7 +210,7 @@ mod tests {
         let (kicked, ()) = tokio::join!(sessions.kick(&filter, &ending), leave);
         assert_eq!(kicked, 1);
         assert_eq!(sessions.count(&Filter::default()), 1);
-        assert_eq!(other.live().account.as_ref(), "budi@tgg.net.id");
+        assert_eq!(other.live().facts.account.as_ref(), "budi@tgg.net.id");
     }
 
     #[tokio::test]
@@ -324,7 +224,8 @@ mod tests {
         assert_eq!(under_way.live().ending().await.text.as_ref(), "moved");
         for (account, era) in [("siti@tgg.net.id", sessions.era()), ("budi@tgg.net.id", before)] {
             let entry = sessions.enter(facts(account), era);
-            assert!(entry.live().ending.get().is_none(), "{account}");
+            let asked = entry.live().poll_ending(&mut Context::from_waker(Waker::noop()));
+            assert!(asked.is_pending(), "{account}");
         }
     }
 }

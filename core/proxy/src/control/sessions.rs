@@ -89,14 +89,15 @@ fn list(
 }
 
 fn session(live: &Live, edge_id: &str) -> wire::Session {
+    let facts = &live.facts;
     wire::Session {
-        id: live.id.to_string(),
-        account: live.account.to_string(),
-        backend: live.backend.to_string(),
-        client: live.client.to_string(),
-        service: live.service.name().to_owned(),
-        listener: live.listener.to_string(),
-        tls: live.tls.to_owned(),
+        id: facts.id.to_string(),
+        account: facts.account.to_string(),
+        backend: facts.backend.to_string(),
+        client: facts.client.to_string(),
+        service: facts.service.name().to_owned(),
+        listener: facts.listener.to_string(),
+        tls: facts.tls.to_owned(),
         started: Some(live.started.into()),
         bytes_from_client: live.from_client.load(Ordering::Relaxed),
         bytes_from_backend: live.from_backend.load(Ordering::Relaxed),
@@ -109,8 +110,8 @@ fn count(sessions: &Sessions, request: wire::CountSessionsRequest) -> Result<wir
     let (mut total, mut by_backend, mut by_service) = (0, HashMap::new(), HashMap::new());
     sessions.each(&filter, |live| {
         total += 1;
-        *by_backend.entry(Arc::clone(&live.backend)).or_insert(0) += 1;
-        *by_service.entry(live.service).or_insert(0) += 1;
+        *by_backend.entry(Arc::clone(&live.facts.backend)).or_insert(0) += 1;
+        *by_service.entry(live.facts.service).or_insert(0) += 1;
     });
     Ok(wire::CountSessionsResponse {
         sessions: total,
