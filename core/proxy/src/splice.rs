@@ -5,6 +5,7 @@
 
 mod direction;
 mod gate;
+mod goodbye;
 mod pipe;
 mod quiet;
 
@@ -27,8 +28,6 @@ use direction::{Broken, Direction, Progress};
 use gate::{Gate, Shut};
 use quiet::Quiet;
 
-/// No byte for so long means that nobody is in the middle of something (a command and its answer are closer).
-const QUIET_FOR: Duration = Duration::from_secs(2);
 /// How long a client is waited for whose backend has closed its half.
 const CLIENT_LEFT: Duration = Duration::from_secs(5);
 /// How long a backend is waited for whose client has closed its half: it may be at work on the last command.
@@ -173,49 +172,6 @@ impl Splice {
             }
             _ => idle,
         }
-    }
-
-    /// Waits for a quiet moment to say goodbye; when patience ends, closes without a word.
-    async fn wind_down(&mut self, live: &Live, ending: &Ending, protocol: Option<&dyn Protocol>) -> Ended {
-        let deadline = Instant::now() + ending.patience;
-        loop {
-            let now = Instant::now();
-            let quiet_at = self.moved + QUIET_FOR;
-            if now >= quiet_at && protocol.is_none() {
-                break;
-            }
-            if let Some(protocol) = protocol.filter(|_| now >= quiet_at && self.may_speak()) {
-                let goodbye = protocol.goodbye(&ending.text);
-                self.from_backend.append(&goodbye);
-                self.from_backend.close_when_sent();
-                // Whether the client still reads it is its own business.
-                let flushed = poll_fn(|cx| self.poll_move(cx, live));
-                let _ = tokio::time::timeout(QUIET_FOR, flushed).await;
-                break;
-            }
-            if now >= deadline {
-                break;
-            }
-            // Quiet, and yet in the middle of something: that may have ended when it is quiet again.
-            let quiet_again = if quiet_at > now { quiet_at } else { now + QUIET_FOR };
-            let look_again = quiet_again.min(deadline);
-            tokio::select! {
-                biased;
-                ended = poll_fn(|cx| self.poll_move(cx, live)) => return ended,
-                () = sleep_until(look_again) => {}
-            }
-        }
-        Ended { by: EndedBy::Proxy, error: Some(Error::Kicked) }
-    }
-
-    /// Whether a line of ours would not land in the middle of something, nor be taken for an answer: a client that
-    /// hears 421 for the last chunk of a message sends it again, and the backend may be about to accept it.
-    fn may_speak(&self) -> bool {
-        self.first_end.is_none()
-            && !self.unanswered
-            && self.from_client.is_empty()
-            && self.from_backend.is_empty()
-            && self.quiet.line_ended()
     }
 
     fn poll_move(&mut self, cx: &mut Context<'_>, live: &Live) -> Poll<Ended> {
