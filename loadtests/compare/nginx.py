@@ -39,7 +39,8 @@ def nginx(site: Site, *, variant: str = "") -> Iterator[Peer]:
     room, host = site.room(name), own_address()
     mail, web = VARIANTS[variant]
     blocks = MAIL.format(host=host, asks=AUTH_PORT, variant=mail, servers=_mail_servers(site, host))
-    blocks += WEB.format(host=host, backend=site.backends["http"], room=room, variant=web, **site.ecdsa.config)
+    web_terms = {"host": host, "port": PORTS["https"], "backend": site.backends["http"], "room": room, "variant": web}
+    blocks += WEB.format(**web_terms, **site.ecdsa.config)
     told = {"smtp" if protocol == SMTP else protocol: port for protocol, port in site.backends.items()}
     auth = AUTH.format(host=host, port=AUTH_PORT, told=" ".join(f"{name} {port};" for name, port in told.items()))
     with _running(room / "auth", auth, site) as asked, _running(room / "proxy", blocks, site) as pid:
@@ -119,7 +120,7 @@ http {{
     keepalive_requests 100000000;
     upstream web {{ server 127.0.0.1:{backend}; keepalive 64; keepalive_requests 100000000; }}
     server {{
-        listen {host}:10443 ssl http2 reuseport;
+        listen {host}:{port} ssl http2 reuseport;
         ssl_certificate {certificate_file};
         ssl_certificate_key {key_file};
         ssl_protocols TLSv1.3;
