@@ -34,6 +34,12 @@ def configure_logging() -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
+    logging.getLogger(GRPC).addFilter(_is_of_text)
+
+
+def _is_of_text(record: logging.LogRecord) -> bool:
+    """Metadata and methods that are no text gRPC shows, a token too, as often as anybody sends them."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], UnicodeDecodeError)
 
 
 def _rendering() -> list[structlog.typing.Processor]:
@@ -42,3 +48,6 @@ def _rendering() -> list[structlog.typing.Processor]:
     if sys.stderr.isatty():
         return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+GRPC = "grpc._cython.cygrpc"

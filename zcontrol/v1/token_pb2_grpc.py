@@ -5,7 +5,7 @@ import warnings
 
 from zcontrol.v1 import token_pb2 as zcontrol_dot_v1_dot_token__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.83.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 

@@ -1,0 +1,92 @@
+"""Requests that no gRPC client sends: octets that are no text where text is expected."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+import structlog
+
+from access.conftest import got_pool
+from zcontrol.access.roles import OPERATOR
+from zcontrol.logs import configure_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from access.conftest import Doors
+
+PATIENCE_SECONDS = 10
+NO_TEXT = b"\xff\xfe"
+GET = b"/zcontrol.v1.PoolService/Get"
+
+
+def called(address: str, ca_file: Path, path: bytes, authorization: bytes) -> dict[bytes, bytes]:
+    """What a call of these octets is answered by."""
+    host, _, port = address.rpartition(":")
+    context = ssl.create_default_context(cafile=str(ca_file))
+    context.set_alpn_protocols(["h2"])
+    config = h2.config.H2Configuration(
+        header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
+    )
+    spoken = h2.connection.H2Connection(config)
+    spoken.initiate_connection()
+    fields = {
+        b":method": b"POST",
+        b":scheme": b"https",
+        b":path": path,
+        b":authority": b"localhost",
+        b"te": b"trailers",
+        b"content-type": b"application/grpc",
+        b"authorization": authorization,
+    }
+    spoken.send_headers(1, list(fields.items()), end_stream=True)
+    answer: dict[bytes, bytes] = {}
+    with (
+        socket.create_connection((host, int(port)), PATIENCE_SECONDS) as connection,
+        context.wrap_socket(connection, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(spoken.data_to_send())
+        while octets := tls.recv(65536):
+            for event in spoken.receive_data(octets):
+                if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
+                    answer |= dict(event.headers)
+                if isinstance(event, h2.events.StreamEnded):
+                    return answer
+            tls.sendall(spoken.data_to_send())
+    return answer
+
+
+@pytest.fixture
+def as_served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The log is as a process has it."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    configured = structlog.get_config()
+    configure_logging()
+    yield
+    structlog.configure(**configured)
+
+
+@pytest.mark.usefixtures("as_served")
+async def test_what_is_no_text_takes_control_from_nobody_and_is_not_in_the_log(
+    doors: Doors, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, secret = await doors.token(OPERATOR)
+    address, ca_file = doors.running.control.listens.tokens, doors.office.ca_file
+    shown = f"Bearer {secret}".encode()
+    by_method = await asyncio.to_thread(called, address, ca_file, b"/a.B/" + NO_TEXT, shown)
+    assert by_method[b"grpc-status"] != b"0"
+    by_token = await asyncio.to_thread(called, address, ca_file, GET, shown + NO_TEXT)
+    assert by_token[b"grpc-status"] == b"16"
+    assert await got_pool(doors.running.channel) == 1
+    told = capsys.readouterr().err
+    assert secret not in told
+    assert "Traceback" not in told
