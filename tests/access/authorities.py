@@ -48,7 +48,8 @@ class Office:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(name, key, by.certificate.subject if by else None)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        return Signer(certificate=builder.sign(by.key if by else key, hashes.SHA256()), key=key)
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        return Signer(certificate=_signed(builder, by.key if by else key), key=key)
 
     def issue(
         self,
@@ -68,7 +69,7 @@ class Office:
         if for_servers:
             usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
             builder = builder.add_extension(usage, critical=False)
-        signed = builder.sign(signer.key, hashes.SHA256())
+        signed = _signed(builder, signer.key)
         stem = stem or f"{next(self._numbers)}"
         made = Certificate(certificate_file=self.directory / f"{stem}.pem", key_file=self.directory / f"{stem}.key")
         between = (
@@ -112,6 +113,12 @@ def _builder(
     now = datetime.now(UTC)
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
     return builder.not_valid_before(now - HOUR).not_valid_after(now + lasts)
+
+
+def _signed(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    """By the key that it names: two authorities may have one name."""
+    named = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+    return builder.add_extension(named, critical=False).sign(key, hashes.SHA256())
 
 
 def _alternative(name: str) -> x509.GeneralName:

@@ -78,11 +78,7 @@ _SERVICES = {
     "zcontrol.v1.SessionService": {"List": _LOOK, "Count": _LOOK, "Kick": _CHANGE, "Serve": _SERVE},
     "zcontrol.v1.TokenService": {"Create": _GRANT, "List": Rule((ADMIN,)), "Revoke": _GRANT},
     # What monitors and load balancers ask; it tells no more than that control serves.
-    "grpc.health.v1.Health": {
-        "Check": Rule((EDGE, VIEWER)),
-        "List": Rule((EDGE, VIEWER)),
-        "Watch": Rule((EDGE, VIEWER)),
-    },
+    "grpc.health.v1.Health": {"Check": Rule((EDGE, VIEWER)), "Watch": Rule((EDGE, VIEWER))},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": Rule((ADMIN,))},
 }
 METHODS: Mapping[str, Rule] = MappingProxyType(
