@@ -6,8 +6,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import grpc
 import h2.config
 import h2.connection
 import h2.events
@@ -90,3 +91,10 @@ async def test_what_is_no_text_takes_control_from_nobody_and_is_not_in_the_log(
     told = capsys.readouterr().err
     assert secret not in told
     assert "Traceback" not in told
+
+
+async def test_a_request_that_is_none_of_the_method_is_told_so(doors: Doors) -> None:
+    for method in ("Drain", "Get", "Watch"):
+        call: Any = doors.running.channel.unary_stream(f"/zcontrol.v1.PoolService/{method}")(NO_TEXT)
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert (await call.details()).startswith(f"no request of zcontrol.v1.PoolService/{method}: ")

@@ -219,6 +219,28 @@ async def test_a_revoked_token_opens_nothing_and_its_streams_end(doors: Doors) -
         await channel.close()
 
 
+async def test_a_change_that_a_revoked_token_has_not_asked_for_yet_is_not_made(doors: Doors) -> None:
+    token_id, secret = await doors.token(OPERATOR)
+    channel = doors.channel(token=secret)
+    stub: Any = channel.stream_unary("/zcontrol.v1.PoolService/Drain")
+    # Admitted, and its request does not come.
+    call = stub()
+    async with asyncio.timeout(SOON):
+        while not await opened(doors):
+            pass
+    await doors.tokens().Revoke(token_pb2.RevokeTokenRequest(id=token_id))
+    async with asyncio.timeout(SOON):
+        assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert await got_pool(doors.running.channel) == 1
+    await channel.close()
+
+
+async def opened(doors: Doors) -> bool:
+    """Whether a token has been used."""
+    listed = await doors.tokens().List(token_pb2.ListTokensRequest())
+    return any(token.HasField("last_used") for token in listed.tokens)
+
+
 async def test_a_stream_ends_when_its_token_has_run_out(doors: Doors) -> None:
     _, secret = await doors.token(EDGE, seconds=1.5)
     channel = doors.channel(token=secret)

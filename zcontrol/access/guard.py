@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
 from zcontrol.access.audit import Ending
 from zcontrol.access.caller import TRAIL, Caller, RefusedError, Shown, Trail
@@ -53,6 +54,8 @@ class _Pass:
     called: _Called
     caller: Caller
     task: asyncio.Task[Any]
+    # A change whose request has come: it is soon over, and half of it nobody wants.
+    begun: bool = False
     # Why it was taken away.
     ended: RefusedError | None = None
 
@@ -81,12 +84,14 @@ class Guard(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         called = _Called(method, await continuation(handler_call_details), METHODS.get(method))
 
-        async def serve(requests: AsyncIterator[Message], context: Context) -> None:
+        async def serve(requests: AsyncIterator[Any], context: Context) -> None:
             await self._serve(called, requests, context)
 
+        # A single request is read by `_pass`, which looks at its size first.
+        streams = getattr(called.handler, "request_streaming", False)
         return grpc.stream_stream_rpc_method_handler(
             serve,
-            request_deserializer=getattr(called.handler, "request_deserializer", None),
+            request_deserializer=called.handler.request_deserializer if streams else None,
             response_serializer=getattr(called.handler, "response_serializer", None),
         )
 
@@ -107,15 +112,14 @@ class Guard(grpc.aio.ServerInterceptor):
         """End the calls of those who would not be admitted now."""
         for open_pass in tuple(self._passes):
             called = open_pass.called
-            if called.rule is None or called.rule.changes:
-                # It was allowed when it began, and is soon over: half of it nobody wants.
+            if called.rule is None or open_pass.begun:
                 continue
             try:
                 self._admission.admit(open_pass.shown, called.method, called.rule)
             except RefusedError as refused:
                 open_pass.end(refused)
 
-    async def _serve(self, called: _Called, requests: AsyncIterator[Message], context: Context) -> None:
+    async def _serve(self, called: _Called, requests: AsyncIterator[Any], context: Context) -> None:
         shown = Shown.by(context)
         try:
             caller = self._admission.admit_call(shown, called.method, called.rule or _ANYBODYS)
@@ -152,22 +156,25 @@ class Guard(grpc.aio.ServerInterceptor):
             if not self._open_calls[caller.name]:
                 del self._open_calls[caller.name]
 
-    async def _pass(
-        self, called: _Called, requests: AsyncIterator[Message], context: Context, open_pass: _Pass
-    ) -> None:
+    async def _pass(self, called: _Called, requests: AsyncIterator[Any], context: Context, open_pass: _Pass) -> None:
         trail = Trail(caller=open_pass.caller)
         TRAIL.set(trail)
         handler = called.handler
         if handler.request_streaming:
             await _stream(handler.stream_stream, requests, context)
             return
-        request = await anext(requests, None)
-        if request is None:
+        octets = await anext(requests, None)
+        if octets is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{called.method[1:]} takes a request, and got none")
-        self._admission.check_size(request.ByteSize(), open_pass.caller)
+        self._admission.check_size(len(octets), open_pass.caller)
+        try:
+            request = handler.request_deserializer(octets)
+        except DecodeError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no request of {called.method[1:]}: {error}")
         if handler.response_streaming:
             await _stream(handler.unary_stream, request, context)
         elif called.rule and called.rule.changes:
+            open_pass.begun = True
             await context.write(await self._audited(called, request, context, trail))
         else:
             await context.write(await handler.unary_unary(request, context))
