@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -13,6 +14,7 @@ import pytest
 from access.conftest import got_pool, refusal
 from control.edges import FakeEdge
 from zcontrol.access.limits import MOST_KEYS, Buckets
+from zcontrol.access.listening import MOST_CONNECTIONS, most_connections
 from zcontrol.access.roles import EDGE, OPERATOR, VIEWER
 from zcontrol.v1 import edge_pb2, edge_pb2_grpc, pool_pb2, pool_pb2_grpc
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from access.conftest import Doors
 
 FIVE_MIB = 5 * 2**20
+FEW = 3
+# A connection that is one too many is ended at once; handshakes have ten seconds.
+SOON = 5
 
 
 def pool_of(channel: grpc.aio.Channel) -> Any:
@@ -137,3 +142,36 @@ def test_a_bucket_refills_and_is_forgotten_when_there_are_too_many() -> None:
         buckets.take(str(number))
     assert buckets.take("a")
     assert len(buckets._left) == MOST_KEYS  # noqa: SLF001 - what it remembers
+
+
+@pytest.fixture
+def few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zcontrol.access.listening.MOST_CONNECTIONS", FEW)
+
+
+@pytest.mark.usefixtures("few_connections")
+async def test_strangers_that_prove_nothing_take_a_bounded_number_of_connections(doors: Doors) -> None:
+    host, _, port = doors.running.control.listens.tokens.rpartition(":")
+    strangers = [await asyncio.open_connection(host, int(port)) for _ in range(FEW + 1)]
+    async with asyncio.timeout(SOON):
+        ended = [asyncio.ensure_future(reader.read()) for reader, _ in strangers]
+        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+    # One at a time is too many; neither the socket nor the other listener is theirs.
+    assert sum(each.done() for each in ended) == 1
+    assert await got_pool(doors.running.channel) == 1
+    channel = doors.channel(certificate=doors.office.issue("cn:siti"))
+    assert await got_pool(channel) == 1
+    await channel.close()
+    for each, (_, writer) in zip(ended, strangers, strict=True):
+        each.cancel()
+        writer.close()
+
+
+def test_listeners_leave_descriptors_to_the_rest_of_control() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+        assert most_connections() == 256
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert most_connections() <= MOST_CONNECTIONS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import grp
 import os
+import resource
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -72,7 +73,16 @@ def remove_socket(address: str) -> None:
 
 def options(limits: config_pb2.ApiLimits) -> list[tuple[str, int]]:
     """What holds for every connection."""
-    return [*_OPTIONS, ("grpc.max_concurrent_streams", limits.streams)]
+    connections = ("grpc.max_allowed_incoming_connections", most_connections())
+    return [*_OPTIONS, connections, ("grpc.max_concurrent_streams", limits.streams)]
+
+
+def most_connections() -> int:
+    """At each listener, those that have not proved anything too: strangers leave descriptors to all others."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return min(descriptors // SHARES, MOST_CONNECTIONS)
 
 
 def _bind_local(server: grpc.aio.Server, api: config_pb2.Api) -> str:
@@ -146,6 +156,10 @@ def _socket_path(address: str) -> Path | None:
 
 # Somebody who serves accepts at once, or his backlog is full and he serves all the more.
 PROBE_SECONDS = 1.0
+# A thousand edges and their consoles; each that only begins a handshake takes 20 KiB.
+MOST_CONNECTIONS = 4096
+# Three listeners, and the rest of control: its database, directories and caches.
+SHARES = 4
 # A pool of ten thousand backends fits; nobody makes control buffer more.
 LARGEST_MESSAGE = 16 * 2**20
 _OPTIONS = (
