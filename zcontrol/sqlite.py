@@ -36,17 +36,21 @@ class Database:
 
     async def run(self, step: Callable[[sqlite3.Connection], _T]) -> _T:
         """Do this with the connection, alone, in a thread; StoreUnavailableError if the file fails."""
-        async with self._using:
-            return await asyncio.to_thread(self._step, step)
+        # Who leaves meanwhile leaves a thread that still has the connection: nobody else may until it is done.
+        return await asyncio.shield(asyncio.create_task(self._alone(step)))
 
     async def write(self, step: Callable[[sqlite3.Connection], _T]) -> _T:
         """The same in a transaction, which is durable when this returns, also where the caller leaves meanwhile."""
-        return await asyncio.shield(asyncio.create_task(self.run(lambda connection: _written(connection, step))))
+        return await self.run(lambda connection: _written(connection, step))
 
     async def close(self) -> None:
         """Let go of the file."""
         async with self._using:
             await asyncio.to_thread(self._connection.close)
+
+    async def _alone(self, step: Callable[[sqlite3.Connection], _T]) -> _T:
+        async with self._using:
+            return await asyncio.to_thread(self._step, step)
 
     def _step(self, step: Callable[[sqlite3.Connection], _T]) -> _T:
         with _mapped(self._file):

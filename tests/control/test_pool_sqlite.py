@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,13 @@ from zcontrol.errors import StoreUnavailableError
 from zcontrol.pool.model import PoolConflictError, PoolNotFoundError, add_backend
 from zcontrol.pool.sqlite import SqliteStore
 from zcontrol.pool.store import Note
+from zcontrol.sqlite import Database
 from zcontrol.v1 import pool_pb2
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+PATIENCE_SECONDS = 10
 NOTE = Note(author="siti", action="add mbox-3", reason="more room")
 
 # Commits versions for ever, and tells each on stdout only after the store acknowledged it.
@@ -162,3 +165,26 @@ def write_until_killed(directory: Path, *, versions: int) -> int:
         told += writer.stdout.read().splitlines(keepends=True)
     # The last line may have been cut.
     return max(int(line) for line in told if line.endswith(b"\n"))
+
+
+async def test_who_leaves_keeps_the_connection_from_others_until_its_step_is_done(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "pool.db")
+    begun, released = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def slow(_: object) -> None:
+        begun.set()
+        released.wait(PATIENCE_SECONDS)
+        done.append("slow")
+
+    leaving = asyncio.create_task(database.run(slow))
+    await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
+    leaving.cancel()
+    await asyncio.wait((leaving,))
+    next_one = asyncio.create_task(database.run(lambda _: done.append("next")))
+    # A thread's turn: that of the next one, were it not kept from the connection.
+    await asyncio.to_thread(done.copy)
+    released.set()
+    await next_one
+    assert done == ["slow", "next"]
+    await database.close()
