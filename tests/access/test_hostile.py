@@ -15,9 +15,10 @@ import h2.events
 import pytest
 import structlog
 
-from access.conftest import got_pool
+from access.conftest import got_pool, refusal
 from zcontrol.access.roles import OPERATOR
 from zcontrol.logs import configure_logging
+from zcontrol.v1 import pool_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,3 +99,16 @@ async def test_a_request_that_is_none_of_the_method_is_told_so(doors: Doors) -> 
         call: Any = doors.running.channel.unary_stream(f"/zcontrol.v1.PoolService/{method}")(NO_TEXT)
         assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert (await call.details()).startswith(f"no request of zcontrol.v1.PoolService/{method}: ")
+
+
+async def test_what_moves_a_terminal_is_not_in_the_audit_log(doors: Doors) -> None:
+    address, ca_file = doors.running.control.listens.tokens, doors.office.ca_file
+    await asyncio.to_thread(called, address, ca_file, b"/a.B/\x1b]0;siti\x07\n", b"Bearer \x1b[2J")
+    (line,) = await doors.lines()
+    assert (line.method, line.caller) == (r"a.B/\x1b]0;siti\x07\n", "nobody")
+    assert line.reason.isprintable()
+
+
+async def test_a_version_larger_than_any_is_not_found(doors: Doors) -> None:
+    call = doors.running.pool.Get(pool_pb2.GetPoolRequest(version=2**64 - 1))
+    assert (await refusal(call))[0] is grpc.StatusCode.NOT_FOUND

@@ -82,7 +82,9 @@ class Guard(grpc.aio.ServerInterceptor):
     ) -> Any:  # noqa: ANN401 - a handler, whatever its messages are
         """Serve the method behind the door."""
         method = handler_call_details.method
-        called = _Called(method, await continuation(handler_call_details), METHODS.get(method))
+        # Of a method that there may not be; logs are read in terminals.
+        told = method if method.isprintable() else repr(method)[1:-1]
+        called = _Called(told, await continuation(handler_call_details), METHODS.get(method))
 
         async def serve(requests: AsyncIterator[Any], context: Context) -> None:
             await self._serve(called, requests, context)

@@ -59,7 +59,8 @@ class SqliteStore(PoolStore):
 
     async def at(self, version: int) -> pool_pb2.Pool:
         """The pool as an older version had it."""
-        row = await self.database.run(lambda database: database.execute(_SELECT_POOL, (version,)).fetchone())
+        # As text, which SQLite compares as the number that it is: a caller's may be larger than any of SQLite's.
+        row = await self.database.run(lambda database: database.execute(_SELECT_POOL, (str(version),)).fetchone())
         if row is None:
             raise PoolNotFoundError(f"no version {version}; `zproxy pool history` lists them")
         return pool_pb2.Pool.FromString(row[0])
