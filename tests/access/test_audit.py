@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from access.conftest import Doors
 
 TRAIL = Trail(caller=local(Shown(address="", tls=False)))
+FIRST = asyncio.FIRST_COMPLETED
 DRAIN = "/zcontrol.v1.PoolService/Drain"
 
 # Writes a line a change, its beginning and its end, and tells of each step on stdout after it was acknowledged.
@@ -160,6 +161,38 @@ async def test_a_caller_that_leaves_leaves_a_line(doors: Doors, monkeypatch: pyt
         while not (line := (await doors.lines())[0]).outcome:
             pass
     assert (line.outcome, line.status) == (audit_pb2.AUDIT_OUTCOME_FAILED, "CANCELLED")
+
+
+async def test_a_caller_that_leaves_while_its_line_is_written_changes_nothing_and_the_line_says_so(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+    add_line = SqliteAccess.add_line
+
+    async def slow(self: SqliteAccess, line: audit_pb2.AuditLine, *, keep: int) -> int:
+        begun.set()
+        await left.wait()
+        return await add_line(self, line, keep=keep)
+
+    monkeypatch.setattr(SqliteAccess, "add_line", slow)
+    call: Any = doors.running.channel.unary_unary(DRAIN)(pool_pb2.DrainRequest(name="mbox-1").SerializeToString())
+    async with asyncio.timeout(5):
+        # A call that nobody awaits is not sent.
+        await asyncio.wait((asyncio.ensure_future(call.code()), asyncio.ensure_future(begun.wait())), return_when=FIRST)
+        call.cancel()
+        # Its cancellation comes before what is asked now.
+        await got_pool(doors.running.channel)
+        left.set()
+        while not (lines := await doors.lines()) or not lines[0].outcome:
+            pass
+    assert (lines[0].outcome, lines[0].status) == (audit_pb2.AUDIT_OUTCOME_FAILED, "CANCELLED")
+    assert lines[0].reason == "the caller left before it was begun"
+    assert await got_pool(doors.running.channel) == 1
+
+
+async def test_a_number_larger_than_any_line_shows_all(doors: Doors) -> None:
+    await drained(doors.running.channel)
+    assert len(await doors.lines(before_id=2**64 - 1)) == 1
 
 
 async def test_the_log_is_searched(doors: Doors) -> None:

@@ -56,7 +56,13 @@ class Audit:
         """Write that a change is to be made; StoreUnavailableError if that cannot be written: then it may not."""
         line = _line(trail.caller, method, author=_claimed(request) or trail.caller.author)
         line.request = described(request)
-        line.id = await self._store.add_line(line, keep=self._changes)
+        adding = asyncio.create_task(self._store.add_line(line, keep=self._changes))
+        try:
+            line.id = await asyncio.shield(adding)
+        except asyncio.CancelledError:
+            line.id = await adding
+            await self.end(line, trail, Ending("CANCELLED", "the caller left before it was begun"))
+            raise
         return line
 
     async def end(self, line: audit_pb2.AuditLine, trail: Trail, ending: Ending | None = None) -> None:
@@ -89,7 +95,7 @@ class Audit:
 
     async def lines(self, *, before: int) -> AsyncGenerator[audit_pb2.AuditLine]:
         """Every line of a lower number, newest first; 0: all."""
-        before = before or LARGEST_ID
+        before = min(before or LARGEST_ID, LARGEST_ID)
         while page := await self._store.lines(before=before, limit=PAGE):
             for line in page:
                 yield line
@@ -198,6 +204,7 @@ def _cut(text: str, longest: int) -> str:
 
 
 PAGE = 500
+# SQLite has no larger one.
 LARGEST_ID = 2**63 - 1
 LONGEST_REQUEST = 2048
 LONGEST_CHANGES = 4096
