@@ -21,7 +21,6 @@ from zcontrol.logs import configure_logging
 from zcontrol.v1 import pool_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from access.conftest import Doors
@@ -68,18 +67,17 @@ def called(address: str, ca_file: Path, path: bytes, authorization: bytes) -> di
 
 
 @pytest.fixture
-def as_served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The log is as a process has it."""
+def written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
+    """What libraries log, written as by a process; our own loggers would stay so for the tests that follow."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     configured = structlog.get_config()
     configure_logging()
-    yield
     structlog.configure(**configured)
+    return capsys
 
 
-@pytest.mark.usefixtures("as_served")
 async def test_what_is_no_text_takes_control_from_nobody_and_is_not_in_the_log(
-    doors: Doors, capsys: pytest.CaptureFixture[str]
+    doors: Doors, written: pytest.CaptureFixture[str]
 ) -> None:
     _, secret = await doors.token(OPERATOR)
     address, ca_file = doors.running.control.listens.tokens, doors.office.ca_file
@@ -89,7 +87,7 @@ async def test_what_is_no_text_takes_control_from_nobody_and_is_not_in_the_log(
     by_token = await asyncio.to_thread(called, address, ca_file, GET, shown + NO_TEXT)
     assert by_token[b"grpc-status"] == b"16"
     assert await got_pool(doors.running.channel) == 1
-    told = capsys.readouterr().err
+    told = written.readouterr().err
     assert secret not in told
     assert "Traceback" not in told
 
