@@ -16,9 +16,8 @@ from access.authorities import Office, pem, replace
 from access.conftest import ROLES, drained, got_pool, refusal, write_api
 from control.conftest import take
 from control.edges import FakeEdge
-from zcontrol.access.certificates import Rules, pattern
-from zcontrol.access.roles import EDGE, OPERATOR, VIEWER
-from zcontrol.v1 import config_pb2, edge_pb2_grpc, pool_pb2, pool_pb2_grpc
+from zcontrol.access.roles import VIEWER
+from zcontrol.v1 import edge_pb2_grpc, pool_pb2, pool_pb2_grpc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,49 +26,6 @@ if TYPE_CHECKING:
 
 # As the protos promise, and what a slow machine needs.
 SOON = 2.0 + 3.0
-
-
-@pytest.mark.parametrize(
-    ("rule", "name", "matches"),
-    [
-        ("dns:edge-*.tgg.net.id", "dns:edge-1.tgg.net.id", True),
-        ("dns:edge-*.tgg.net.id", "dns:EDGE-1.TGG.net.id", True),
-        ("dns:edge-*.tgg.net.id", "dns:edge-1.evil.tgg.net.id", False),
-        ("dns:edge-*.tgg.net.id", "dns:edge-.tgg.net.id", False),
-        ("dns:edge-*.tgg.net.id", "dns:edge-1.tgg.net.id.evil.example", False),
-        ("dns:edge-*.tgg.net.id", "dns:edge-1xtgg.net.id", False),
-        ("dns:edge-*.tgg.net.id", "cn:edge-1.tgg.net.id", False),
-        ("email:*@ops.tgg.net.id", "email:siti@ops.tgg.net.id", True),
-        ("email:*@ops.tgg.net.id", "email:a@b@ops.tgg.net.id", False),
-        ("uri:spiffe://tgg.net.id/edge/*", "uri:spiffe://tgg.net.id/edge/1", True),
-        ("uri:spiffe://tgg.net.id/edge/*", "uri:spiffe://tgg.net.id/edge/1/2", False),
-        ("uri:spiffe://tgg.net.id/edge/*", "uri:SPIFFE://tgg.net.id/edge/1", False),
-        ("cn:siti", "cn:siti", True),
-        ("cn:siti", "cn:Siti", False),
-        ("cn:a*", "cn:a\nb", True),
-    ],
-)
-def test_a_rule_matches_whole_names_of_its_kind(rule: str, name: str, *, matches: bool) -> None:
-    assert (pattern(rule).fullmatch(name) is not None) is matches
-
-
-@pytest.mark.parametrize("rule", ["edge-1.tgg.net.id", "dns:", "ip:127.0.0.1", "dns:a\nb", "", "DNS:a"])
-def test_a_rule_without_kind_or_name_is_told_how_to_be_written(rule: str) -> None:
-    with pytest.raises(ValueError, match=r"write e\.g\. dns:edge-"):
-        pattern(rule)
-
-
-def test_a_certificate_has_the_roles_of_all_rules_that_match() -> None:
-    rules = Rules(
-        [
-            config_pb2.CertificateRole(names=["dns:a", "cn:b"], role=EDGE),
-            config_pb2.CertificateRole(names=["dns:a"], role=VIEWER),
-        ]
-    )
-    assert rules.roles(["email:x@y", "dns:a"]) == ("dns:a", {EDGE, VIEWER})
-    assert rules.roles(["cn:b"]) == ("cn:b", {EDGE})
-    assert rules.roles(["dns:c"]) == ("", frozenset())
-    assert OPERATOR not in rules.roles(["dns:a"])[1]
 
 
 async def test_names_of_a_certificate_give_its_bearer_roles(doors: Doors) -> None:

@@ -82,10 +82,22 @@ def test_a_key_of_another_certificate_is_told(config_file: Path, api: dict[str, 
     assert "not the key of certificate_file; name its own" in found["api.tokens.key_file"]
 
 
-def test_an_encrypted_key_is_told(config_file: Path, api: dict[str, Any], tmp_path: Path) -> None:
-    encrypted = tmp_path / "encrypted.key"
-    encrypted.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
-    found = faults(config_file, with_listener(api, "tokens", key_file=str(encrypted)))
+@pytest.mark.parametrize(
+    "key",
+    [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        # Of an algorithm that nobody has.
+        """-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2V/BCIEIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB
+-----END PRIVATE KEY-----
+""",
+    ],
+    ids=["encrypted", "unknown"],
+)
+def test_a_key_that_cannot_be_used_is_told(config_file: Path, api: dict[str, Any], tmp_path: Path, key: str) -> None:
+    file = tmp_path / "bad.key"
+    file.write_text(key)
+    found = faults(config_file, with_listener(api, "tokens", key_file=str(file)))
     assert "without a password" in found["api.tokens.key_file"]
 
 

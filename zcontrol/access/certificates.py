@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from zcontrol.access.roles import having
@@ -42,11 +42,11 @@ class Certificate(NamedTuple):
 @functools.lru_cache(maxsize=1024)
 def read(pem: bytes) -> Certificate:
     """Read one; ValueError if that cannot be done."""
-    certificate = x509.load_pem_x509_certificate(pem)
     try:
+        certificate = x509.load_pem_x509_certificate(pem)
         names = [name for name in _names(certificate) if name.isprintable()]
-    except x509.UnsupportedGeneralNameType as error:
-        raise ValueError("it has a name of a kind that is not known") from error
+    except (x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(str(error)) from error
     return Certificate(names=tuple(names), x509=certificate)
 
 
@@ -69,7 +69,8 @@ def pattern(text: str) -> re.Pattern[str]:
     if kind not in KINDS or not name or not name.isprintable():
         raise ValueError(f"not a kind and a name; write e.g. dns:edge-*.tgg.net.id; kinds are {', '.join(KINDS)}")
     expression = r"[^./@]+".join(map(re.escape, name.split("*")))
-    return re.compile(f"{kind}:{expression}", re.IGNORECASE if kind in CASELESS else 0)
+    # Of ASCII alone: elsewhere letters of other alphabets are the same but for their case, as the Kelvin sign and `k`.
+    return re.compile(f"{kind}:{expression}", re.IGNORECASE | re.ASCII if kind in CASELESS else 0)
 
 
 class Link(NamedTuple):
@@ -126,14 +127,14 @@ class Revocations:
 def _signed(revocations: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
     try:
         return revocations.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # of whatever kind it is
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, UnsupportedAlgorithm):
         return False
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, final
 import grpc
 import structlog
 from cryptography import x509
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from zcontrol.access.certificates import Revocations
@@ -114,7 +115,7 @@ def read(config: config_pb2.ApiCertificates | config_pb2.ApiTokens) -> _Read:
     key = _octets("key_file", config.key_file)
     try:
         is_its = load_pem_private_key(key, None).public_key() == leaf.public_key()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, InternalError, UnsupportedAlgorithm) as error:
         raise TlsFilesError("key_file", config.key_file, "no private key in PEM, without a password") from error
     if not is_its:
         raise TlsFilesError("key_file", config.key_file, "not the key of certificate_file; name its own")
@@ -136,7 +137,7 @@ def _octets(key: str, path: str) -> bytes:
 def _certificates(key: str, path: str, pem: bytes) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise TlsFilesError(key, path, "no certificates in PEM; name a file that has them") from error
 
 
