@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
 from access.conftest import refusal
@@ -121,8 +122,29 @@ async def test_a_control_that_is_not_believed_is_not_told_the_token(doors: Doors
         (("--certificate-file", "a.pem"), "--certificate-file and --key-file go together; give both"),
         (("--token-file", "/nonexistent"), "/nonexistent: No such file or directory; name a file that you may read"),
         (("--token-file", __file__), "holds no token; write it there and nothing else"),
+        (("--token-file", "/dev/null"), "/dev/null: holds no token; write it there and nothing else"),
     ],
 )
 async def test_a_proof_that_cannot_be_shown_is_told(options: tuple[str, str], told: str) -> None:
     said = await call("pool", "list", "--api", "127.0.0.1:1", *options)
     assert (said.code, told in said.err) == (2, True), said.err
+
+
+async def test_a_proof_for_elsewhere_is_no_hindrance_on_controls_own_machine(doors: Doors) -> None:
+    _, secret = await doors.token(VIEWER)
+    said = await call("pool", "list", "--api", doors.running.control.address, ZPROXY_TOKEN=secret)
+    assert said.code == 0, said.err
+
+
+async def test_what_another_program_answers_does_not_move_the_terminal(tmp_path: Path) -> None:
+    async def refuse(_: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        await context.abort(grpc.StatusCode.INTERNAL, "\x1b[2Jall is well")
+
+    server = grpc.aio.server()
+    methods = {"ListBackends": grpc.unary_unary_rpc_method_handler(refuse)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("zcontrol.v1.PoolService", methods),))
+    server.add_insecure_port(address := f"unix:{tmp_path}/other.sock")
+    await server.start()
+    said = await call("pool", "list", "--api", address)
+    await server.stop(0)
+    assert said.err == "zproxy: \N{REPLACEMENT CHARACTER}[2Jall is well\n"

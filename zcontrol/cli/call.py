@@ -18,6 +18,7 @@ import grpc
 import typer
 
 from zcontrol.cli.connection import CaFile, CertificateFile, KeyFile, Proof, TokenFile, UnusableProofError, connect
+from zcontrol.cli.show import printable
 from zcontrol.config import api_address
 from zcontrol.errors import ZproxyError
 from zcontrol.v1 import audit_pb2_grpc, pool_pb2_grpc, route_pb2_grpc, session_pb2_grpc, token_pb2_grpc
@@ -192,7 +193,7 @@ def _run(address: str, proof: Proof, command: Callable[[Call], None], *, json: b
     except UnusableProofError as error:
         fail(str(error), ExitCode.USAGE)
     except grpc.RpcError as error:
-        status, details = error.code(), error.details() or "no reason given"
+        status, details = error.code(), printable(error.details() or "no reason given")
         if status is grpc.StatusCode.UNAVAILABLE and "failed to connect" in details.lower():
             # Of a handshake that failed gRPC says at last that this was seen: OK.
             reason = details.removesuffix(": OK").rpartition(": ")[2]

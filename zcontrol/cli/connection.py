@@ -65,7 +65,7 @@ class Proof(NamedTuple):
 def connect(address: str, proof: Proof, author: str) -> Iterator[grpc.Channel]:
     """A channel for as long as a command lasts; `author` is as whom it speaks."""
     options = [("grpc.max_receive_message_length", LARGEST_ANSWER)]
-    if _is_near(address) and not any(proof):
+    if _is_in_clear(address, proof):
         channel = grpc.insecure_channel(address, options)
     else:
         channel = grpc.secure_channel(address, _credentials(proof), options)
@@ -73,12 +73,12 @@ def connect(address: str, proof: Proof, author: str) -> Iterator[grpc.Channel]:
         yield grpc.intercept_channel(channel, _Speaking(author))
 
 
-def _is_near(address: str) -> bool:
-    """Whether the way there leaves this machine."""
+def _is_in_clear(address: str, proof: Proof) -> bool:
+    """A Unix socket has no TLS, a loopback port may have it: whoever proves something means that."""
     if address.startswith("unix:"):
         return True
     try:
-        return is_loopback(parse_host_port(address)[0])
+        return not any(proof) and is_loopback(parse_host_port(address)[0])
     except ValueError:
         return False
 
@@ -88,10 +88,10 @@ def _credentials(proof: Proof) -> grpc.ChannelCredentials:
         raise UnusableProofError("--certificate-file and --key-file go together; give both")
     ca, key, certificate = map(_octets, (proof.ca_file, proof.key_file, proof.certificate_file))
     tls = grpc.ssl_channel_credentials(ca, key, certificate)
-    token = (_octets(proof.token_file) or proof.token.encode()).decode(errors="replace").strip()
-    if not token:
+    if not (proof.token_file or proof.token):
         return tls
-    if not (token.isascii() and token.isprintable()):
+    token = (_octets(proof.token_file) or proof.token.encode()).decode(errors="replace").strip()
+    if not (token and token.isascii() and token.isprintable()):
         raise UnusableProofError(
             f"{proof.token_file or 'ZPROXY_TOKEN'}: holds no token; write it there and nothing else"
         )

@@ -47,11 +47,14 @@ def local_time(timestamp: Timestamp) -> str:
     return timestamp.ToDatetime().astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def printable(words: str) -> str:
+    """Others' words, without escape sequences for the terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)
+
+
 def _cell(content: object) -> Text:
-    """Others' words: neither markup nor an escape sequence for the terminal."""
-    return Text(
-        "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(content))
-    )
+    """No markup either."""
+    return Text(printable(str(content)))
 
 
 def _value(field: FieldDescriptor, value: Any) -> object:  # noqa: ANN401 - whatever a field holds
